@@ -1,0 +1,36 @@
+# Two commands do all the set-up: `make lab` to learn, `make test` to check everything.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+RUN    := $(BIN)/python
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test test-matrix notebooks clean
+
+help:  ## what each command does
+	@sed -n 's/^\([a-z-]*\):.*## */make \1\t/p' Makefile
+
+lab: $(VENV)/lab.stamp  ## make the environment and open JupyterLab on lesson 00
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+test: $(VENV)/test.stamp  ## make the environment and run every test, nbval included
+	$(RUN) -m pytest
+
+test-matrix: $(VENV)/test.stamp  ## nbval under several instruction sets and thread counts (long)
+	$(RUN) tests/matrix.py
+
+notebooks: $(VENV)/test.stamp  ## write setup cells and badges, run every notebook, store it normalised
+	$(RUN) -m course_utils notebooks
+
+$(VENV)/lab.stamp: requirements.txt pyproject.toml
+	@$(PYTHON) course_utils/python_version.py
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet -r requirements.txt -e .
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/lab.stamp tests/requirements.txt
+	$(RUN) -m pip install --quiet -r tests/requirements.txt
+	@touch $@
+
+clean:  ## remove the environment
+	rm -rf $(VENV)

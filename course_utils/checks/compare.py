@@ -1,0 +1,112 @@
+"""The first difference between what was expected and what came, in the order in which it helps to hear it."""
+
+
+def first_difference(expected, got, rtol, atol):
+    """A sentence that says what differs first, or "" if nothing does.
+
+    The order: type, shape, dtype, device, gradient, NaN, value. Lists, tuples and dicts are compared item by
+    item. NumPy's scalars count as Python's numbers, and an int where a float is expected is let pass.
+    """
+    import torch
+
+    if got is None and expected is not None:
+        return "the result is None: is the `return` missing?"
+    if torch.is_tensor(expected) and torch.is_tensor(got):
+        return _tensor_difference(expected, got, rtol, atol)
+    got = got.item() if type(got).__module__ == "numpy" and getattr(got, "ndim", 1) == 0 else got
+    if _kind(expected) != _kind(got):
+        hint = ""
+        if torch.is_tensor(got) and got.numel() == 1 and isinstance(expected, int | float | bool):
+            hint = ": call .item() on it"
+        return f"the type is {_type_name(got)}, expected {_type_name(expected)}{hint}"
+    if isinstance(expected, dict):
+        return _items_difference("keys", expected, got, rtol, atol)
+    if isinstance(expected, list | tuple):
+        if len(expected) != len(got):
+            return f"the length is {len(got)}, expected {len(expected)}"
+        return _items_difference("items", dict(enumerate(expected)), dict(enumerate(got)), rtol, atol)
+    if isinstance(expected, float):
+        return _number_difference(expected, got, rtol, atol)
+    return "" if expected == got else f"the value is {short(got)}, expected {short(expected)}"
+
+
+def _kind(value):
+    import torch
+
+    if torch.is_tensor(value):
+        return torch.Tensor
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float
+    return type(value)
+
+
+def _type_name(value):
+    return "torch.Tensor" if _kind(value).__name__ == "Tensor" else type(value).__name__
+
+
+def _items_difference(what, expected, got, rtol, atol):
+    if set(expected) != set(got):
+        return f"the {what} are {short(sorted(got))}, expected {short(sorted(expected))}"
+    for key in expected:
+        difference = first_difference(expected[key], got[key], rtol, atol)
+        if difference:
+            return f"at {key!r} {difference}"
+    return ""
+
+
+def _number_difference(expected, got, rtol, atol):
+    if (got != got) != (expected != expected):
+        return f"the value is {got}, expected {expected:.6g}"
+    if expected == got or expected != expected or abs(expected - got) <= atol + rtol * abs(expected):
+        return ""
+    return f"the value is {got:.6g}, expected {expected:.6g}"
+
+
+def _tensor_difference(expected, got, rtol, atol):
+    import torch
+
+    for name in ("shape", "dtype", "device"):
+        wanted, found = getattr(expected, name), getattr(got, name)
+        if wanted != found:
+            plain = (tuple(found), tuple(wanted)) if name == "shape" else (found, wanted)
+            return "the {} is {}, expected {}".format(name, *plain)
+    if expected.requires_grad and not got.requires_grad:
+        return (
+            "the result is cut off from the graph, so no gradient can flow back: "
+            "look for .item(), .detach(), .numpy(), torch.tensor(...) or torch.no_grad()"
+        )
+    expected, got = expected.detach(), got.detach()
+    floating = expected.is_floating_point()
+    if floating and not torch.equal(expected.isnan(), got.isnan()):
+        place = "has NaN" if got.isnan().any() else "lacks the NaN that is expected"
+        return f"the result {place} ({int(got.isnan().sum())} of {got.numel()} elements are NaN)"
+    if floating:
+        wrong = ~torch.isclose(got, expected, rtol=rtol, atol=atol, equal_nan=True)
+    else:
+        wrong = got != expected
+    if not wrong.any():
+        return ""
+    if not got.shape:
+        return f"the value is {_number(got)}, expected {_number(expected)}"
+    first = tuple(wrong.nonzero()[0].tolist())
+    where = ", ".join(map(str, first))
+    return (
+        f"{int(wrong.sum())} of {got.numel()} values differ; the first, at [{where}], is "
+        f"{_number(got[first])}, expected {_number(expected[first])}"
+    )
+
+
+def _number(element):
+    value = element.item()
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def short(value, limit=160):
+    """`repr(value)` on one line, cut to `limit` characters."""
+    return cut(repr(value), limit)
+
+
+def cut(text, limit):
+    """`text` on one line, cut to `limit` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"

