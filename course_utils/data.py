@@ -19,6 +19,7 @@ class Source:
     rows: int
     licence: str
     hub: str  # the same data on Hugging Face's hub
+    revision: str  # the hub's commit
     checked: str  # the day on which file, licence and rows were read
 
 
@@ -31,6 +32,7 @@ LEDGER = {
         rows=8530,
         licence="MIT (the package); the sentences are their reviewers', so they are installed, not copied",
         hub="cornell-movie-review-data/rotten_tomatoes",
+        revision="aa13bc287fa6fcab6daf52f0dfb9994269ffea28",
         checked="2026-11-24",
     ),
 }
@@ -72,25 +74,24 @@ def rotten_tomatoes(with_test=False, source="package"):
 
 
 def _from_package():
-    import pandas
+    import csv
+
     from datasets import Dataset, DatasetDict
 
-    entry = LEDGER["rotten_tomatoes"]
-    table = pandas.read_csv(reviews_file())
-    table = table[table["source"] == "rotten_tomatoes"].drop_duplicates("text")
-    if len(table) != entry.rows:
-        raise CourseError(f"{entry.file} has {len(table)} Rotten Tomatoes sentences, expected {entry.rows}.")
-    order = list(range(len(table)))
-    random.Random(0).shuffle(order)
-    rows = {"text": table["text"].tolist(), "label": table["label"].tolist()}
-    parts = {
-        "train": order[TEST + VALIDATION :],
-        "validation": order[TEST : TEST + VALIDATION],
-        "test": order[:TEST],
-    }
+    with open(reviews_file(), encoding="utf8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["source"] == "rotten_tomatoes"]
+    rows = list({row["text"]: row for row in reversed(rows)}.values())[::-1]  # the first of equal texts stays
+    if len(rows) != LEDGER["rotten_tomatoes"].rows:
+        raise CourseError(
+            f"{len(rows)} Rotten Tomatoes sentences, expected {LEDGER['rotten_tomatoes'].rows}."
+        )
+    random.Random(0).shuffle(rows)
+    parts = {"train": rows[TEST + VALIDATION :], "validation": rows[TEST:][:VALIDATION], "test": rows[:TEST]}
     return DatasetDict(
         {
-            name: Dataset.from_dict({column: [values[i] for i in part] for column, values in rows.items()})
+            name: Dataset.from_dict(
+                {"text": [row["text"] for row in part], "label": [int(row["label"]) for row in part]}
+            )
             for name, part in parts.items()
         }
     )
@@ -99,6 +100,12 @@ def _from_package():
 def _from_hub():
     from datasets import load_dataset
 
-    name = LEDGER["rotten_tomatoes"].hub
-    with hub.explained(name):
-        return load_dataset(name)
+    entry = LEDGER["rotten_tomatoes"]
+    with hub.explained(entry.hub, "datasets"):
+        splits = load_dataset(entry.hub, revision=entry.revision)
+    found = {name: rows.column_names for name, rows in splits.items()}
+    if found != dict.fromkeys(["train", "validation", "test"], ["text", "label"]):
+        raise CourseError(
+            f"The hub's {entry.hub} has other splits or columns: {found}. {hub.OTHERWISE['datasets']}"
+        )
+    return splits

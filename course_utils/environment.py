@@ -27,9 +27,11 @@ def setup(seed=0):
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_UPDATE_DOWNLOAD_COUNTS", "0")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm's, and no bar is shown anyway
 
     from course_utils import plotting
 
@@ -152,8 +154,11 @@ def _facts():
 
 
 def _package_facts():
-    from packaging.requirements import Requirement
-
+    try:
+        from packaging.requirements import Requirement
+    except ModuleNotFoundError:
+        yield "fail", "packaging is missing: type  pip install packaging"
+        return
     try:
         requirements = importlib.metadata.requires("course-utils") or []
     except importlib.metadata.PackageNotFoundError:
@@ -175,11 +180,18 @@ def _package_facts():
 def _hardware_facts():
     import shutil
 
-    import torch
-
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # installed, but broken: a library is missing, or another build's
+        version = importlib.metadata.version("torch")
+        yield "fail", f"torch does not start ({error}): type  pip install --force-reinstall torch=={version}"
+        return
     chosen = device()
     name = torch.cuda.get_device_name() if chosen.type == "cuda" else chosen.type
-    yield "ok", f"device: {name}; precision for training: {str(precision(chosen)).removeprefix('torch.')}"
+    try:
+        yield "ok", f"device: {name}; precision for training: {str(precision(chosen)).removeprefix('torch.')}"
+    except CourseError as error:  # COURSE_PRECISION
+        yield "fail", str(error)
     cores = os.cpu_count() or 1
     yield (
         ("ok" if cores >= 2 else "warn"),

@@ -23,7 +23,11 @@ import sys
 if importlib.util.find_spec("course_utils") is None:
     if "google.colab" not in sys.modules:
         raise ModuleNotFoundError("course_utils is missing here: in the course's folder, type  make lab")
-    packages = ["{model}", "{reviews}", "git+{repository}"]
+    packages = [
+        "{model}",
+        "{reviews}",
+        "git+{repository}",
+    ]
     # --no-deps: Colab's own torch, transformers, datasets and numpy stay as they are.
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", *packages], check=True)
     importlib.invalidate_caches()
@@ -111,7 +115,13 @@ def _peak_megabytes(client):
     )
     from nbformat.v4 import new_code_cell
 
-    return float(client.execute_cell(new_code_cell(source), 0, store_history=False).outputs[0].text)
+    # nbclient puts the cell that it ran into the notebook, at the index given: give it a place of its own.
+    client.nb.cells.append(new_code_cell(source))
+    try:
+        probe = client.execute_cell(client.nb.cells[-1], len(client.nb.cells) - 1, store_history=False)
+    finally:
+        client.nb.cells.pop()
+    return float(probe.outputs[0].text)
 
 
 def prepare(notebook, name):

@@ -5,20 +5,26 @@ def first_difference(expected, got, rtol, atol):
     """A sentence that says what differs first, or "" if nothing does.
 
     The order: type, shape, dtype, device, gradient, NaN, value. Lists, tuples and dicts are compared item by
-    item. NumPy's scalars count as Python's numbers, and an int where a float is expected is let pass.
+    item, modules by their state. NumPy's scalars count as Python's numbers, ints and floats of the same value
+    as equal, and what derives from tuple or dict (`torch.Size`) as a tuple or dict.
     """
+    import numpy
     import torch
 
     if got is None and expected is not None:
         return "the result is None: is the `return` missing?"
-    if torch.is_tensor(expected) and torch.is_tensor(got):
-        return _tensor_difference(expected, got, rtol, atol)
-    got = got.item() if type(got).__module__ == "numpy" and getattr(got, "ndim", 1) == 0 else got
+    expected, got = _plain(expected), _plain(got)
     if _kind(expected) != _kind(got):
         hint = ""
         if torch.is_tensor(got) and got.numel() == 1 and isinstance(expected, int | float | bool):
             hint = ": call .item() on it"
         return f"the type is {_type_name(got)}, expected {_type_name(expected)}{hint}"
+    if torch.is_tensor(expected):
+        return _tensor_difference(expected, got, rtol, atol)
+    if isinstance(expected, numpy.ndarray):
+        return _array_difference(expected, got, rtol, atol)
+    if isinstance(expected, torch.nn.Module):
+        expected, got = expected.state_dict(), got.state_dict()
     if isinstance(expected, dict):
         return _items_difference("keys", expected, got, rtol, atol)
     if isinstance(expected, list | tuple):
@@ -30,13 +36,19 @@ def first_difference(expected, got, rtol, atol):
     return "" if expected == got else f"the value is {short(got)}, expected {short(expected)}"
 
 
+def _plain(value):
+    """NumPy's scalars and arrays without dimensions as Python's numbers, anything else as it is."""
+    return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 else value
+
+
 def _kind(value):
     import torch
 
-    if torch.is_tensor(value):
-        return torch.Tensor
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float
+    for kind in (torch.Tensor, tuple, dict):
+        if isinstance(value, kind):
+            return kind
     return type(value)
 
 
@@ -46,7 +58,7 @@ def _type_name(value):
 
 def _items_difference(what, expected, got, rtol, atol):
     if set(expected) != set(got):
-        return f"the {what} are {short(sorted(got))}, expected {short(sorted(expected))}"
+        return f"the {what} are {short(list(got))}, expected {short(list(expected))}"
     for key in expected:
         difference = first_difference(expected[key], got[key], rtol, atol)
         if difference:
@@ -57,15 +69,15 @@ def _items_difference(what, expected, got, rtol, atol):
 def _number_difference(expected, got, rtol, atol):
     if (got != got) != (expected != expected):
         return f"the value is {got}, expected {expected:.6g}"
-    if expected == got or expected != expected or abs(expected - got) <= atol + rtol * abs(expected):
+    if expected == got or expected != expected:
+        return ""
+    if abs(expected) != float("inf") and abs(expected - got) <= atol + rtol * abs(expected):
         return ""
     return f"the value is {got:.6g}, expected {expected:.6g}"
 
 
 def _tensor_difference(expected, got, rtol, atol):
-    import torch
-
-    for name in ("shape", "dtype", "device"):
+    for name in ("shape", "dtype", "device", "layout"):
         wanted, found = getattr(expected, name), getattr(got, name)
         if wanted != found:
             plain = (tuple(found), tuple(wanted)) if name == "shape" else (found, wanted)
@@ -75,7 +87,28 @@ def _tensor_difference(expected, got, rtol, atol):
             "the result is cut off from the graph, so no gradient can flow back: "
             "look for .item(), .detach(), .numpy(), torch.tensor(...) or torch.no_grad()"
         )
-    expected, got = expected.detach(), got.detach()
+    return _values_difference(expected.detach(), got.detach(), rtol, atol)
+
+
+def _array_difference(expected, got, rtol, atol):
+    import numpy
+    import torch
+
+    for name in ("shape", "dtype"):
+        wanted, found = getattr(expected, name), getattr(got, name)
+        if wanted != found:
+            return f"the {name} is {found}, expected {wanted}"
+    if expected.dtype.kind in "fiub":
+        return _values_difference(torch.tensor(expected), torch.tensor(got), rtol, atol)
+    return (
+        "" if numpy.array_equal(expected, got) else f"the value is {short(got)}, expected {short(expected)}"
+    )
+
+
+def _values_difference(expected, got, rtol, atol):
+    """The difference between the numbers in two tensors of the same shape, dtype and device."""
+    import torch
+
     floating = expected.is_floating_point()
     if floating and not torch.equal(expected.isnan(), got.isnan()):
         place = "has NaN" if got.isnan().any() else "lacks the NaN that is expected"
@@ -103,7 +136,10 @@ def _number(element):
 
 def short(value, limit=160):
     """`repr(value)` on one line, cut to `limit` characters."""
-    return cut(repr(value), limit)
+    try:
+        return cut(repr(value), limit)
+    except Exception:
+        return f"<{type(value).__name__} whose repr fails>"
 
 
 def cut(text, limit):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable
 from typing import Any
@@ -38,6 +39,19 @@ class Exercise:
     rtol: float
     atol: float
     seconds: float
+
+    def argument_names(self):
+        """A name for each of a case's arguments, out of the reference's signature."""
+        module = self.kind == "module"
+        try:
+            signature = inspect.signature(self.reference.forward if module else self.reference)
+            names = list(signature.parameters)
+        except (TypeError, ValueError):  # a value, or a function written in C
+            names = []
+        if module:
+            names[:1] = ["constructor arguments"]
+        most = max(len(case.args) for case in self.cases)
+        return names + [f"argument {position + 1}" for position in range(len(names), most)]
 
 
 _exercises: dict[str, Exercise] = {}
@@ -76,8 +90,9 @@ def exercise(
     - `kind` "value": an answer is a number, a string, a tensor, a list ...; it is compared with `reference`.
     - `kind` "module": an answer is a subclass of `nn.Module`; it is built with a case's first argument,
       given the reference's parameters (so their names and shapes are part of the task), and called.
-    - `judge`, for open-ended exercises with many right answers: called with a result and the case's
-      arguments, it answers "" or a sentence that says what is wrong. `reference` is then one right answer.
+    - `judge`, for open-ended exercises (functions or values) with many right answers: called with a result
+      and the case's arguments, it answers "" or a sentence that says what is wrong. `reference` is then one
+      right answer.
     - `gradients`: the gradients with respect to every floating-point input (and parameter) are compared too.
     - `rtol`, `atol`: as in `torch.testing.assert_close`. `seconds`: the time limit for one case.
 
@@ -85,6 +100,8 @@ def exercise(
     """
     if kind not in ("function", "value", "module"):
         raise ValueError(f"exercise {number}: kind is 'function', 'value' or 'module', and got {kind!r}")
+    if kind == "module" and judge is not None:
+        raise ValueError(f"exercise {number}: a judge goes with a function (a class is one) or a value")
     if kind == "value":
         cases = (Case("", ()),)
     if not cases or number in _exercises:
@@ -124,5 +141,8 @@ def find(number):
         nearest = next(iter(known))
     else:
         wanted = int(lesson) if lesson.isdecimal() else 0
-        nearest = next(iter(of_lesson(min(lessons(), key=lambda other: abs(other - wanted)))))
-    raise LookupError(f'there is no exercise {number!r}; the nearest is check("{nearest}", ...)')
+        nearest = next(
+            iter(of_lesson(min(lessons(), key=lambda other: abs(other - wanted), default=0))), None
+        )
+    hint = f'; the nearest is check("{nearest}", ...)' if nearest else ""
+    raise LookupError(f"there is no exercise {number!r}{hint}")

@@ -6,8 +6,11 @@ import ctypes
 import dataclasses
 import io
 import random
+import sys
 import threading
 from typing import Any
+
+from course_utils.checks.compare import first_difference
 
 
 @dataclasses.dataclass
@@ -29,10 +32,6 @@ class Ended(Exception):
     """The answer raised what would end the kernel (its cause), such as SystemExit."""
 
 
-class _Stop(BaseException):
-    """Raised inside a learner's thread whose time is up."""
-
-
 class _FewLines(io.StringIO):
     """Keeps the first characters that are printed, so that an endless loop cannot fill the memory."""
 
@@ -45,8 +44,8 @@ class _FewLines(io.StringIO):
 def run(exercise, answer, case):
     """Run `answer` on a copy of `case`'s arguments; an `Outcome`.
 
-    Nothing of the learner's changes: a value or a module instance is copied first, and `untouched_state`
-    (which the caller holds) keeps the random numbers.
+    Nothing of the learner's changes: the answer is copied as well, and `untouched_state` keeps the random
+    numbers and torch's settings.
     """
     import torch
 
@@ -57,17 +56,17 @@ def run(exercise, answer, case):
     if exercise.gradients:
         for position, argument in enumerate(arguments):
             if torch.is_tensor(argument) and argument.is_floating_point():
-                inputs[f"argument {position + 1}"] = argument.requires_grad_()
+                inputs[f"`{exercise.argument_names()[position]}`"] = argument.requires_grad_()
                 arguments[position] = argument.clone()  # a leaf would refuse in-place operations
-    seed_all(0)
     printed = _FewLines()
-    try:
-        with contextlib.redirect_stdout(printed):
-            outcome.value, outcome.gradients = _within(
-                exercise.seconds, lambda: _use(exercise, answer, arguments, inputs)
+    with untouched_state(), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        seed_all(0)
+        try:
+            outcome.value, outcome.gradients = within(
+                exercise.seconds, lambda: _use(exercise, _copied(answer), arguments, inputs)
             )
-    except Exception as error:
-        outcome.error = error
+        except Exception as error:
+            outcome.error = error
     outcome.printed = printed.getvalue()
     for position, (old, new) in enumerate(zip(before, arguments, strict=True)):
         if not _same(old, new):
@@ -80,7 +79,7 @@ def _use(exercise, answer, arguments, inputs):
     import torch
 
     if exercise.kind == "value":
-        return copy.deepcopy(answer), None
+        return answer, None
     if exercise.kind == "module":
         constructor, *arguments = arguments
         seed_all(0)
@@ -90,15 +89,29 @@ def _use(exercise, answer, arguments, inputs):
             raise TypeError(
                 f"a class derived from nn.Module is asked for, and this made a {type(module).__name__}"
             )
-        shapes = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-        if shapes != {name: tuple(tensor.shape) for name, tensor in reference.state_dict().items()}:
+        shapes, wanted = (
+            {name: str(tuple(tensor.shape)) for name, tensor in built.state_dict().items()}
+            for built in (module, reference)
+        )
+        if shapes != wanted:
             return {"parameters": shapes, "output": None}, None
         module.load_state_dict(reference.state_dict())
-        inputs = inputs | dict(module.named_parameters()) if exercise.gradients else {}
+        if exercise.gradients:
+            learnt = [row for row in module.named_parameters() if row[1].requires_grad]
+            inputs = inputs | {f"the parameter `{name}`": parameter for name, parameter in learnt}
+        seed_all(0)  # building it may have drawn any number of random numbers
         result = {"parameters": shapes, "output": module(*arguments)}
     else:
         result = answer(*arguments)
     return result, _gradients(result, inputs) if inputs else None
+
+
+def _copied(answer):
+    """A copy, so that running it cannot change the learner's object; functions and classes are themselves."""
+    try:
+        return copy.deepcopy(answer)
+    except Exception:  # a tensor with a history, a generator ... cannot be copied
+        return answer
 
 
 def _gradients(result, inputs):
@@ -108,10 +121,8 @@ def _gradients(result, inputs):
     outputs = [tensor for tensor in _tensors(result) if tensor.requires_grad]
     if not outputs:
         return None
-    # Unequal weights: a plain sum would hide a permuted gradient.
-    total = sum(
-        (out * torch.linspace(0.5, 1.5, out.numel()).reshape(out.shape).to(out)).sum() for out in outputs
-    )
+    # Unequal weights, since a plain sum would hide a permuted gradient; the only element of a loss gets 1.
+    total = sum((out * torch.linspace(1, 2, out.numel()).reshape(out.shape).to(out)).sum() for out in outputs)
     gradients = torch.autograd.grad(total, list(inputs.values()), allow_unused=True)
     return dict(zip(inputs, gradients, strict=True))
 
@@ -129,11 +140,11 @@ def _tensors(result):
             yield from _tensors(item)
 
 
-def _within(seconds, work):
+def within(seconds, work):
     """The result of `work()`, run in a thread; raises what it raises, or `OutOfTime`.
 
-    A thread, because signals cannot interrupt a loop on Windows or off the main thread. An exception is
-    put into a thread whose time is up; one that swallows it again and again is left behind.
+    A thread, because signals cannot interrupt a loop on Windows or off the main thread. A thread whose time
+    is up is stopped, or left behind if it waits inside a call in C or swallows every exception.
     """
     box = {}
 
@@ -162,29 +173,41 @@ def _within(seconds, work):
 
 
 def _stop(thread):
-    for _ in range(20):
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_Stop))
-        thread.join(0.05)
-        if not thread.is_alive():
-            return
+    """Put an exception into a thread, again and again for about a second.
+
+    A bare `except` in a loop swallows it, unless it comes just between; so it comes often, at ever other
+    places. `SystemExit`, because a thread that it ends says nothing.
+    """
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for _ in range(1000):
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
+            )
+            thread.join(0.001)
+            if not thread.is_alive():
+                return
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def _same(old, new):
     """Whether a copied argument still is what it was (NaN equals NaN)."""
+    import numpy
     import torch
 
-    if torch.is_tensor(old):
-        same_kind = torch.is_tensor(new) and old.shape == new.shape and old.dtype == new.dtype
-        return same_kind and torch.allclose(old, new.detach(), rtol=0, atol=0, equal_nan=True)
+    if isinstance(old, torch.Tensor | numpy.ndarray):
+        return not first_difference(old, new, rtol=0, atol=0)
+    if old is new or type(old) is not type(new):
+        return old is new
     if isinstance(old, torch.nn.Module):
-        return _same(list(old.state_dict().values()), list(new.state_dict().values()))
+        old, new = old.state_dict(), new.state_dict()
     if isinstance(old, dict):
-        return (
-            isinstance(new, dict) and list(old) == list(new) and _same(list(old.values()), list(new.values()))
-        )
+        return list(old) == list(new) and all(_same(old[key], new[key]) for key in old)
     if isinstance(old, list | tuple):
         return len(old) == len(new) and all(map(_same, old, new))
-    return not hasattr(old, "__eq__") or type(old).__eq__ is object.__eq__ or bool(old == new)
+    return type(old).__eq__ is object.__eq__ or bool(old == new)
 
 
 def seed_all(seed):
@@ -206,7 +229,7 @@ def untouched_state():
     python, array = random.getstate(), numpy.random.get_state()
     dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             yield
     finally:
         random.setstate(python)

@@ -1,14 +1,14 @@
 """From an answer to one verdict: ✓ right, ○ not attempted, ✗ wrong and why."""
 
+import copy
 import inspect
-import linecache
 import os
 import sysconfig
 import traceback
 
 from course_utils.checks.compare import cut, first_difference, short
 from course_utils.checks.declare import find
-from course_utils.checks.run import Ended, OutOfTime, run, untouched_state
+from course_utils.checks.run import Ended, OutOfTime, run, untouched_state, within
 
 
 def check(number, answer):
@@ -30,15 +30,14 @@ def verdict(number, answer):
     misfit = _misfit(exercise, answer)
     if misfit:
         return f"✗ {name}: {misfit}"
-    with untouched_state():
-        outcomes = []
-        for case in exercise.cases:
-            outcomes.append(run(exercise, answer, case))
-            if isinstance(outcomes[-1].error, NotImplementedError | OutOfTime):
-                break
-        if isinstance(outcomes[-1].error, NotImplementedError):
+    outcomes = []
+    for case in exercise.cases:
+        outcomes.append(run(exercise, answer, case))
+        if _is_stub(outcomes[0].error):
             return f"○ {name}: not attempted yet"
-        problem = _problem(exercise, answer, outcomes)
+        if isinstance(outcomes[-1].error, OutOfTime):
+            break
+    problem = _problem(exercise, outcomes)
     printed = outcomes[0].printed.splitlines()[:10]
     lines = [f"✗ {name}: {problem}" if problem else f"✓ {name}{_extent(exercise)}"]
     if printed:
@@ -61,7 +60,15 @@ def _misfit(exercise, answer):
     return ""
 
 
-def _problem(exercise, answer, outcomes):
+def _is_stub(error):
+    """Whether an answer itself raised `NotImplementedError`: torch does so too, for a dtype it lacks."""
+    if not isinstance(error, NotImplementedError):
+        return False
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return _is_own(last.filename) and (not last.line or "NotImplementedError" in last.line)
+
+
+def _problem(exercise, outcomes):
     """What is wrong with the answer that gave `outcomes`, or "" if nothing is."""
     if isinstance(outcomes[-1].error, OutOfTime):
         return (
@@ -78,7 +85,7 @@ def _problem(exercise, answer, outcomes):
     position = next(index for index, problem in enumerate(problems) if problem)
     outcome, case = outcomes[position], exercise.cases[position]
     if outcome.error is not None:
-        return f"{_raised(answer, outcome.error)}{_input(exercise, case)}"
+        return f"{_raised(outcome.error)}{_input(exercise, case)}"
     return f"{problems[position]}{_input(exercise, case)}"
 
 
@@ -86,20 +93,20 @@ def _difference(exercise, case, reference, outcome):
     """What differs between the outcomes of the reference and of the answer on one case, or ""."""
     if outcome.error is not None:
         return "an exception was raised"
-    names = _argument_names(exercise)
+    names = exercise.argument_names()
     for position, changed in outcome.changed.items():
         if position not in reference.changed:
             return f"your code changed its input `{names[position]}`: work on a copy of it"
-        difference = first_difference(reference.changed[position], changed, exercise.rtol, exercise.atol)
+        difference = _compared(exercise, reference.changed[position], changed)
         if difference:
             return f"in `{names[position]}`, changed in place, {difference}"
     for position in reference.changed:
         if position not in outcome.changed:
             return f"`{names[position]}` is to be changed in place, and is as it was"
     if exercise.judge is not None:
-        return exercise.judge(outcome.value, *case.args)
-    difference = first_difference(reference.value, outcome.value, exercise.rtol, exercise.atol)
-    if difference or not exercise.gradients:
+        return _judged(exercise, outcome.value, case)
+    difference = _compared(exercise, reference.value, outcome.value)
+    if difference or reference.gradients is None:
         return difference
     if outcome.gradients is None:
         return "the result is cut off from the graph, so no gradient can flow back"
@@ -107,10 +114,30 @@ def _difference(exercise, case, reference, outcome):
         found = outcome.gradients.get(name)
         if wanted is not None and found is None:
             return f"the result is right, but no gradient reaches {name}"
-        difference = "" if wanted is None else first_difference(wanted, found, exercise.rtol, exercise.atol)
+        difference = "" if wanted is None else _compared(exercise, wanted, found)
         if difference:
             return f"the result is right, but in the gradient of {name} {difference}"
     return ""
+
+
+def _compared(exercise, expected, got):
+    """`first_difference` in the exercise's tolerance; a result that cannot be compared is a difference."""
+    try:
+        return first_difference(expected, got, exercise.rtol, exercise.atol)
+    except Exception:
+        return f"the result cannot be compared with what is expected: it is {short(got, 100)}"
+
+
+def _judged(exercise, value, case):
+    """What the exercise's judge says; it may stumble over a result that is nothing like one it expects."""
+    if value is None:
+        return "the result is None: is the `return` missing?"
+    try:
+        with untouched_state():
+            return within(exercise.seconds, lambda: exercise.judge(value, *copy.deepcopy(case.args)))
+    except Exception as error:
+        why = cut(f"{type(error).__name__}: {error}", 100)
+        return f"the result cannot be judged ({why}): it is {short(value, 100)}"
 
 
 def _reproduces(exercise, wrong, outcomes):
@@ -118,24 +145,16 @@ def _reproduces(exercise, wrong, outcomes):
     for case, outcome in zip(exercise.cases, outcomes, strict=True):
         other = run(exercise, wrong, case)
         if other.error is not None or outcome.error is not None:
-            if type(other.error) is not type(outcome.error):
+            if None in (other.error, outcome.error) or _message(other.error) != _message(outcome.error):
                 return False
             continue
         if set(other.changed) != set(outcome.changed):
             return False
         pairs = [(other.value, outcome.value), (other.gradients, outcome.gradients)]
         pairs += [(other.changed[position], outcome.changed[position]) for position in other.changed]
-        if any(first_difference(*pair, exercise.rtol, exercise.atol) for pair in pairs):
+        if any(_compared(exercise, *pair) for pair in pairs):
             return False
     return True
-
-
-def _argument_names(exercise):
-    """The names of a case's arguments, out of the reference's signature."""
-    if exercise.kind == "module":
-        forward = list(inspect.signature(exercise.reference.forward).parameters)[1:]
-        return ["constructor arguments", *forward]
-    return list(inspect.signature(exercise.reference).parameters) if exercise.kind == "function" else []
 
 
 def _on(exercise, outcomes):
@@ -146,22 +165,24 @@ def _input(exercise, case):
     """The input that shows the difference, below the verdict's line."""
     if exercise.kind == "value":
         return ""
-    pairs = zip(_argument_names(exercise), case.args, strict=False)
+    pairs = zip(exercise.argument_names(), case.args, strict=False)
     lines = [f"   {name} = {short(value, 100)}" for name, value in pairs]
     return "\n".join([f'\n   on the input "{case.name}":', *lines])
 
 
-def _raised(answer, error):
+def _raised(error):
     """The learner's exception in one line, with their own line of code if it can be found."""
-    if isinstance(error, Ended):
-        error = error.__cause__
-    text = cut(str(error), 200)
-    message = f"your code raised {type(error).__name__}" + (f": {text}" if text else "")
-    own = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_own(frame.filename)]
+    message = f"your code raised {cut(_message(error), 200)}"
+    frames = traceback.extract_tb((error.__cause__ if isinstance(error, Ended) else error).__traceback__)
+    own = [frame for frame in frames if _is_own(frame.filename)]
     if own:
-        line = linecache.getline(own[-1].filename, own[-1].lineno).strip()
-        message += f"\n   in line {own[-1].lineno} of your cell: {line}"
+        message += f"\n   in line {own[-1].lineno} of your cell: {own[-1].line}"
     return message
+
+
+def _message(error):
+    """The exception's name and text, as Python prints it: also if the learner's own `__str__` raises."""
+    return "".join(traceback.format_exception_only(error.__cause__ if isinstance(error, Ended) else error))
 
 
 def _is_own(filename):
@@ -170,4 +191,4 @@ def _is_own(filename):
         sysconfig.get_path("purelib"),
         os.path.dirname(os.path.dirname(__file__)),
     ]
-    return not filename.startswith(tuple(libraries)) and "site-packages" not in filename
+    return not filename.startswith(("<frozen", *libraries)) and "site-packages" not in filename

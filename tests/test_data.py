@@ -1,0 +1,115 @@
+"""The movie reviews' splits and their ledger, and the embedded checkpoint as the libraries load it."""
+
+import csv
+import hashlib
+import os
+import random
+
+import pytest
+
+from course_utils import checkpoints, data
+from course_utils.environment import CourseError
+
+SIZES = {"train": 6730, "validation": 600, "test": 1200}
+# SHA-256 of the splits' texts, a line each: other rows, or another order, would change the lessons' numbers.
+TEXTS = {
+    "train": "cdc441336f9409b98da1354d687acaecce1fafc4646e3629a30e6cfaaff79044",
+    "validation": "d797646693f6c227fdcd94c8797cb46b0ee7d7a12bfddd5d473d2b47edef6830",
+    "test": "f5f95b0b0455f731a5bb67b64dc3669876addc29305c68476a09ced5c66e2ea1",
+}
+
+
+@pytest.fixture(scope="module")
+def splits():
+    return data.rotten_tomatoes(with_test=True)
+
+
+def test_sizes_and_columns(splits):
+    assert splits.num_rows == SIZES
+    for rows in splits.values():
+        assert rows.column_names == ["text", "label"]
+        assert rows.features["text"].dtype == "string"
+        assert rows.features["label"].dtype == "int64"
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_the_texts_of_a_split_never_change(splits, name):
+    assert hashlib.sha256("\n".join(splits[name]["text"]).encode()).hexdigest() == TEXTS[name]
+
+
+def test_no_text_is_in_two_splits_not_even_in_other_spelling(splits):
+    texts = [" ".join(text.lower().split()) for rows in splits.values() for text in rows["text"]]
+    assert len(set(texts)) == len(texts) == sum(SIZES.values())
+
+
+def test_both_labels_are_about_as_frequent_in_every_split(splits):
+    for rows in splits.values():
+        labels = list(rows["label"])
+        assert set(labels) == {0, 1}
+        assert 0.46 < sum(labels) / len(labels) < 0.54
+
+
+def test_no_split_is_sorted_by_label(splits):
+    for rows in splits.values():
+        labels = list(rows["label"])
+        changes = sum(one != other for one, other in zip(labels, labels[1:], strict=False))
+        assert changes > len(labels) / 3
+
+
+def test_the_ledger_agrees_with_the_file(splits):
+    with open(data.reviews_file(), encoding="utf8", newline="") as file:
+        rows = {
+            row["text"]: int(row["label"])
+            for row in csv.DictReader(file)
+            if row["source"] == "rotten_tomatoes"
+        }
+    assert len(rows) == data.LEDGER["rotten_tomatoes"].rows
+    loaded = {
+        text: label
+        for part in splits.values()
+        for text, label in zip(part["text"], part["label"], strict=True)
+    }
+    assert loaded == rows
+
+
+def test_without_being_asked_for_the_test_split_is_not_there(splits, capsys):
+    before = random.getstate()
+    found = data.rotten_tomatoes()
+    assert random.getstate() == before
+    assert list(found) == ["train", "validation"]
+    assert found["validation"].to_dict() == splits["validation"].to_dict()
+    expected = "Rotten Tomatoes sentences from the package: 6,730 train, 600 validation\n"
+    assert capsys.readouterr().out == expected
+
+
+def test_the_line_counts_the_test_split_if_it_is_there(capsys):
+    data.rotten_tomatoes(with_test=True)
+    expected = "Rotten Tomatoes sentences from the package: 6,730 train, 600 validation, 1,200 test\n"
+    assert capsys.readouterr().out == expected
+
+
+def test_an_unknown_source():
+    with pytest.raises(CourseError, match="source is 'package' or 'hub', and got 'web'"):
+        data.rotten_tomatoes(source="web")
+
+
+def test_the_embedded_checkpoint_is_a_bert_with_the_vocabulary_of_bert_base_uncased():
+    from transformers import BertForSequenceClassification, BertModel, BertTokenizer
+
+    folder = os.path.dirname(checkpoints.embedded())
+    tokenizer = BertTokenizer.from_pretrained(folder)
+    assert len(tokenizer) == 30_522
+    assert tokenizer.tokenize("An unforgettable film.") == [
+        "an",
+        "un",
+        "##for",
+        "##get",
+        "##table",
+        "film",
+        ".",
+    ]
+    model = BertModel.from_pretrained(folder)
+    assert (model.config.num_hidden_layers, model.config.hidden_size) == (6, 384)
+    assert round(sum(parameter.numel() for parameter in model.parameters()) / 1e6, 1) == 22.7
+    classifier = BertForSequenceClassification.from_pretrained(folder)
+    assert classifier.bert.embeddings.word_embeddings.weight.equal(model.embeddings.word_embeddings.weight)
