@@ -88,9 +88,11 @@ def save(model, tokenizer, folder):
         shutil.rmtree(old, ignore_errors=True)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(part, ignore_errors=True)
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         raise CourseError(
-            f"The model could not be saved in {folder}: {error}. Free some disk space or choose another folder; "
-            "what was saved there before is as it was."
+            f"The model could not be saved in {folder}: {error}. What was saved there before is as it was. "
+            "Free some disk space, or choose another folder."
         ) from error
 
 

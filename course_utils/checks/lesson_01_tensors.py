@@ -93,7 +93,8 @@ exercise(
             lambda lists, pad_id: pad_batch(lists, 0),
         ),
         mistake(
-            "The numbers are right, but of a floating-point dtype: torch.zeros and torch.ones make float32. "
+            "The numbers are right, but of a floating-point dtype: torch.zeros and torch.ones make "
+            "float32. "
             "Give them dtype=torch.int64, or use torch.full.",
             lambda lists, pad_id: pad_batch(lists, pad_id).float(),
         ),
@@ -148,12 +149,14 @@ exercise(
             lambda vectors, mask: (vectors * mask[:, :, None]).sum(dim=1) / mask.sum().clamp(min=1),
         ),
         mistake(
-            "Adding 1 to the count avoids the division by zero, and makes every other text's mean too small. "
+            "Adding 1 to the count avoids the division by zero, and makes every other text's mean too "
+            "small. "
             "Only a count of 0 may change.",
             lambda vectors, mask: (vectors * mask[:, :, None]).sum(1) / (mask.sum(1, keepdim=True) + 1),
         ),
         mistake(
-            "The values are right, but nan_to_num at the end leaves NaN in the gradient: 0 / 0 is still computed "
+            "The values are right, but nan_to_num at the end leaves NaN in the gradient: 0 / 0 is still "
+            "computed "
             "on the way. Make the divisor harmless instead.",
             lambda vectors, mask: without_clamp(vectors, mask).nan_to_num(),
         ),
@@ -182,12 +185,14 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "This is right for small scores and overflows for large ones: exp(1000) is inf, and inf / inf is NaN. "
+            "This is right for small scores and overflows for large ones: exp(1000) is inf, and inf / "
+            "inf is NaN. "
             "Subtract the largest score along dim first.",
             lambda scores, dim: scores.exp() / scores.exp().sum(dim=dim, keepdim=True),
         ),
         mistake(
-            "You divide by the sum over the whole tensor. The shares along `dim` must add up to 1, one by one.",
+            "You divide by the sum over the whole tensor. The shares along `dim` must add up to 1, one "
+            "by one.",
             lambda scores, dim: (scores - scores.max()).exp() / (scores - scores.max()).exp().sum(),
         ),
         mistake(
@@ -199,7 +204,8 @@ exercise(
             lambda scores, dim: my_softmax(scores, dim).log(),
         ),
         mistake(
-            "You divide by the sum of the scores, without exp: the shares may be negative, and 0 / 0 may occur.",
+            "You divide by the sum of the scores, without exp: the shares may be negative, and 0 / 0 "
+            "may occur.",
             lambda scores, dim: scores / scores.sum(dim=dim, keepdim=True),
         ),
     ],
@@ -239,7 +245,8 @@ exercise(
             lambda a, b: unit(a) @ b.T,
         ),
         mistake(
-            "A row of zeros gives 0 / 0, which is NaN. Its cosines are to be 0: keep the norm above 0 with clamp.",
+            "A row of zeros gives 0 / 0, which is NaN. Its cosines are to be 0: keep the norm above 0 "
+            "with clamp.",
             lambda a, b: (a / a.norm(dim=1, keepdim=True)) @ (b / b.norm(dim=1, keepdim=True)).T,
         ),
         mistake(
@@ -292,8 +299,10 @@ exercise(
             lambda ids, mask, vocabulary: bag_of_words(ids, torch.ones_like(mask), vocabulary),
         ),
         mistake(
-            "A token that occurs twice in a text is counted once: `counts[rows, ids] += 1` reads, adds and writes "
-            "back, so repeats overwrite one another. scatter_add (or index_put_ with accumulate=True) adds them.",
+            "A token that occurs twice in a text is counted once: `counts[rows, ids] += 1` reads, adds "
+            "and writes "
+            "back, so repeats overwrite one another. scatter_add (or index_put_ with accumulate=True) "
+            "adds them.",
             repeats_lost,
         ),
         mistake(

@@ -42,7 +42,8 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "Those are sigmoids: each logit judged alone. Classes that exclude one another share one softmax.",
+            "Those are sigmoids: each logit judged alone. Classes that exclude one another share one "
+            "softmax.",
             lambda logits, names: read(logits.sigmoid(), names),
         ),
         mistake(
@@ -95,7 +96,8 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "You left out what is called 'bias', and a LayerNorm's weight gets decay: it is a scale, of one "
+            "You left out what is called 'bias', and a LayerNorm's weight gets decay: it is a scale, of "
+            "one "
             "dimension. Go by the number of dimensions.",
             names_where(lambda name, p: p.requires_grad and "bias" not in name),
         ),
@@ -148,7 +150,8 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "The way down begins too low: you divide by `total`, so the rate jumps at the end of the warm-up. "
+            "The way down begins too low: you divide by `total`, so the rate jumps at the end of the "
+            "warm-up. "
             "The way down takes total − warmup steps.",
             lambda step, peak, warmup, total: (
                 peak * step / warmup if step < warmup else peak * max(0.0, (total - step) / total)
@@ -207,7 +210,8 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "You clip each tensor by its own length. That changes the direction of the step; take one length over "
+            "You clip each tensor by its own length. That changes the direction of the step; take one "
+            "length over "
             "all, and one factor for all.",
             lambda gradients, max_norm: [clip([gradient], max_norm)[0] for gradient in gradients],
         ),
@@ -216,20 +220,23 @@ exercise(
             lambda gradients, max_norm: [gradient.clamp(-max_norm, max_norm) for gradient in gradients],
         ),
         mistake(
-            "A short gradient is made longer. Only gradients above max_norm are scaled: the factor is at most 1.",
+            "A short gradient is made longer. Only gradients above max_norm are scaled: the factor is "
+            "at most 1.",
             lambda gradients, max_norm: [
                 gradient * (max_norm / max(length_of(gradients), 1e-12)) for gradient in gradients
             ],
         ),
         mistake(
-            "You add up the lengths of the parts. Lengths at right angles add as squares: √(3² + 4²) is 5, not 7.",
+            "You add up the lengths of the parts. Lengths at right angles add as squares: √(3² + 4²) is "
+            "5, not 7.",
             lambda gradients, max_norm: [
                 gradient * min(1.0, max_norm / max(sum(g.norm().item() for g in gradients), 1e-12))
                 for gradient in gradients
             ],
         ),
         mistake(
-            "The values are right, but you changed the tensors that were passed in. `gradient * factor` makes a "
+            "The values are right, but you changed the tensors that were passed in. `gradient * factor` "
+            "makes a "
             "new one; mul_ and *= do not.",
             clip_in_place,
         ),
@@ -266,7 +273,8 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "This is the simple interval p ± z √(p(1−p)/n). With all right it has no width at all, as if ten "
+            "This is the simple interval p ± z √(p(1−p)/n). With all right it has no width at all, as "
+            "if ten "
             "answers proved perfection. Add the terms with z².",
             wald,
         ),
@@ -279,7 +287,8 @@ exercise(
             lambda right, total: tuple(100 * bound for bound in wilson(right, total)),
         ),
         mistake(
-            "The division by 1 + z²/n is missing: with few answers the interval leaves the range from 0 to 1.",
+            "The division by 1 + z²/n is missing: with few answers the interval leaves the range from 0 "
+            "to 1.",
             lambda right, total: tuple(bound * (1 + 1.96**2 / total) for bound in wilson(right, total)),
         ),
     ],

@@ -46,7 +46,7 @@ def verdict(number, answer):
 
 
 def _extent(exercise):
-    return "" if exercise.kind == "value" else f": right on all {len(exercise.cases)} inputs"
+    return f": right on all {len(exercise.cases)} inputs" if len(exercise.cases) > 1 else ""
 
 
 def _misfit(exercise, answer):
