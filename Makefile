@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN    := $(BIN)/python
+# In a container one is often root, and JupyterLab then wants to be told so.
+AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test test-matrix notebooks clean
@@ -11,7 +13,7 @@ help:  ## what each command does
 	@sed -n 's/^\([a-z-]*\):.*## */make \1\t/p' Makefile
 
 lab: $(VENV)/lab.stamp  ## make the environment and open JupyterLab on lesson 00
-	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab $(AS_ROOT) notebooks/00_start_here.ipynb
 
 test: $(VENV)/test.stamp  ## make the environment and run every test, nbval included
 	$(RUN) -m pytest
