@@ -19,4 +19,4 @@ def problem(version):
 
 
 if __name__ == "__main__":
-    sys.exit(problem(sys.version_info[:2]))
+    sys.exit(problem(sys.version_info[:2]) or 0)

@@ -124,6 +124,12 @@ def test_make_refuses_a_wrong_python_before_it_installs_anything(tmp_path):
     assert not (tmp_path / "venv").exists()
 
 
+def test_this_python_is_let_through():
+    script = str(ROOT / "course_utils" / "python_version.py")
+    passed = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert (passed.returncode, passed.stdout, passed.stderr) == (0, "", "")
+
+
 def test_the_style_is_clean():
     for command in (["check"], ["format", "--check"]):
         ruff = subprocess.run(
