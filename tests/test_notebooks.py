@@ -42,7 +42,7 @@ VERBS = set(
 )
 HELD_OUT_ROWS = {"09"}  # the lessons that may see the test rows: they make the final measurement
 ABSOLUTE_PATH = re.compile(
-    r"(?<![\w.:/])/(?:home|root|tmp|work|usr|Users|content)\b|\b[A-Z]:\\|site-packages"
+    r"(?<![\w.:/])/(?:home|root|tmp|srv|work|usr|Users|content)\b|\b[A-Z]:\\|site-packages"
 )
 MEMORY_ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b", re.IGNORECASE)
 
@@ -732,7 +732,7 @@ BROKEN = [
     (clean_outputs, printing("saved in '/tmp/x'"), "(/tmp)"),
     (clean_outputs, printing("saved in C:\\Users"), "(C:\\)"),
     (clean_outputs, printing("lib/python3.11/site-packages/torch"), "site-packages"),
-    (clean_outputs, output_of("1 + '1'", evalue="no file /work/x"), "(/work)"),
+    (clean_outputs, output_of("1 + '1'", evalue="no file /srv/x"), "(/srv)"),
     (clean_outputs, printing("<function f at 0x7f12ab34cd56>"), "0x7f12ab34cd56"),
     (clean_outputs, added(picture(**{"text/plain": "<Figure size 640x480>"})), "<Figure"),
     (clean_sources, added(code("\n".join(["x = 1"] * 26))), "26"),
