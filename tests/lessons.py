@@ -123,6 +123,46 @@ def imports(lesson):
     return "\n".join(map(ast.unparse, nodes))
 
 
+def definitions(lesson, *names):
+    """What a lesson's sections define as `names`, {name: object}, without running the rest of the lesson.
+
+    Runs the lesson's imports and, in the notebook's order, the top-level functions, classes and assignments
+    that `names` stand for or need. So a test can feed fresh inputs to what learners read.
+
+    Raises `LookupError` for a name that no cell before "When it goes wrong" defines.
+    """
+    end = lesson.cells.index(lesson.section("When it goes wrong")[0])
+    body = [
+        node for cell in lesson.cells[:end] if cell.cell_type == "code" for node in tree(cell.source).body
+    ]
+    defined = {}  # name -> the statements that define it
+    for node in body:
+        for name in _defines(node):
+            defined.setdefault(name, []).append(node)
+    if missing := sorted(set(names) - set(defined)):
+        raise LookupError(f"lesson {lesson.number} does not define {missing}")
+    needed, todo = set(), list(names)
+    while todo:
+        for node in defined.get(todo.pop(), []):
+            if node not in needed:
+                needed.add(node)
+                todo += [use.id for use in ast.walk(node) if isinstance(use, ast.Name)]
+    namespace = {"__name__": f"lesson_{lesson.number}"}
+    source = [imports(lesson), *(ast.unparse(node) for node in body if node in needed)]
+    exec("\n".join(source), namespace)
+    return {name: namespace[name] for name in names}
+
+
+def _defines(node):
+    """The names that a top-level statement gives a function, a class or a value."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.Assign):
+        names = [use for target in node.targets for use in ast.walk(target) if isinstance(use, ast.Name)]
+        return [name.id for name in names if isinstance(name.ctx, ast.Store)]
+    return []
+
+
 def texts(output):
     """Every text of a code cell's output; pictures have none but their `text/plain`."""
     if output.output_type == "stream":

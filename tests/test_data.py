@@ -6,6 +6,8 @@ import os
 import random
 
 import pytest
+import torch
+from transformers import BertModel, BertTokenizer
 
 from course_utils import checkpoints, data
 from course_utils.environment import CourseError
@@ -113,3 +115,32 @@ def test_the_embedded_checkpoint_is_a_bert_with_the_vocabulary_of_bert_base_unca
     assert round(sum(parameter.numel() for parameter in model.parameters()) / 1e6, 1) == 22.7
     classifier = BertForSequenceClassification.from_pretrained(folder)
     assert classifier.bert.embeddings.word_embeddings.weight.equal(model.embeddings.word_embeddings.weight)
+
+
+def test_review_vectors_are_standardised_means_of_word_embeddings(splits):
+    vectors = data.review_vectors()
+    assert {name: tuple(x.shape) for name, (x, _) in vectors.items()} == {
+        "train": (SIZES["train"], 384),
+        "validation": (SIZES["validation"], 384),
+    }
+    for name, (x, labels) in vectors.items():
+        assert x.dtype == torch.float32 and labels.tolist() == list(splits[name]["label"])
+    train = vectors["train"][0]
+    torch.testing.assert_close(train.mean(dim=0), torch.zeros(384), rtol=0, atol=1e-4)
+    torch.testing.assert_close(train.std(dim=0), torch.ones(384))
+
+    folder = os.path.dirname(checkpoints.embedded())
+    table = BertModel.from_pretrained(folder, dtype=torch.float32).embeddings.word_embeddings.weight.detach()
+    tokenizer = BertTokenizer.from_pretrained(folder)
+
+    def mean(text):
+        return table[tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"][0]].mean(
+            dim=0
+        )
+
+    # Scaling and shifting keep each feature's differences between sentences in proportion.
+    texts = splits["train"]["text"][:3]
+    scale = (mean(texts[1]) - mean(texts[0])) / (train[1] - train[0])
+    torch.testing.assert_close(
+        (train[2] - train[0]) * scale, mean(texts[2]) - mean(texts[0]), rtol=1e-3, atol=1e-6
+    )
