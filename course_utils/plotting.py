@@ -60,6 +60,46 @@ def show(fig, alt):
     print(alt)
 
 
+def animate(fig, draw, frames, alt, seconds=5):
+    """Show a matplotlib figure as an animated PNG with its alt text, print that text, close the figure.
+
+    `draw(i)` draws picture i of `frames` on `fig` (most simply: moves what is there). It plays over and over,
+    once in `seconds`; a viewer that plays nothing shows the last picture. `alt` is as in `show`.
+    """
+    import matplotlib.pyplot as plt
+    import numpy
+    from IPython.display import display
+    from PIL import Image
+
+    if len(alt.split()) < 5 or "\n" in alt:
+        raise ValueError("alt is one line that says in a sentence what the picture shows")
+    pictures = []
+    for i in range(frames):
+        draw(i)
+        fig.canvas.draw()
+        pictures.append(Image.fromarray(numpy.asarray(fig.canvas.buffer_rgba())).convert("RGB"))
+    plt.close(fig)
+    # One palette for all pictures, and in each only what changed since the one before: a tenth of the size.
+    last = pictures[-1].quantize(63, dither=Image.Dither.NONE)
+    still, *moving = [p.quantize(palette=last, dither=Image.Dither.NONE) for p in [pictures[-1], *pictures]]
+    changes = [numpy.asarray(moving[0])]
+    for before, after in zip(moving, moving[1:], strict=False):
+        before, after = numpy.asarray(before), numpy.asarray(after)
+        changes.append(numpy.where(before == after, 63, after).astype("uint8"))  # 63: transparent
+    images = [Image.frombytes("P", still.size, c.tobytes()) for c in [numpy.asarray(still), *changes]]
+    for image in images:
+        image.putpalette(last.getpalette()[: 3 * 63] + [255, 255, 255])
+    png = io.BytesIO()
+    options = {"duration": 1000 * seconds // frames, "default_image": True, "transparency": 63, "blend": 1}
+    images[0].save(png, "PNG", save_all=True, append_images=images[1:], **options)
+    display(
+        {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": alt},
+        metadata={"image/png": {"alt": alt}},
+        raw=True,
+    )
+    print(alt)
+
+
 def cells(ax, rows, colors=None, size=10, row_labels=None, column_labels=None):
     """Draw a table of labelled squares on a matplotlib axes: a tensor, a padded batch, a mask.
 
@@ -82,3 +122,70 @@ def cells(ax, rows, colors=None, size=10, row_labels=None, column_labels=None):
     ax.set_xticks([j + 0.5 for j in range(width)] if column_labels else [], column_labels)
     ax.set_yticks([i + 0.5 for i in range(height)] if row_labels else [], row_labels)
     ax.tick_params(length=0, top=False, bottom=False, labeltop=bool(column_labels), labelbottom=False)
+
+
+def graph(ax, edges, labels, colors=None, size=9):
+    """Draw a directed graph without cycles on a matplotlib axes: arrows go down, the last node stands lowest.
+
+    `edges` are pairs (from, to) of hashable nodes, `labels` maps every node to its text (several lines are
+    fine), `colors` maps nodes to their fill (white without it), `size` is the font's, in points.
+
+    Raises `ValueError` if the edges form a cycle.
+    Source: the layers, bends and averages of Sugiyama, Tagawa and Toda, IEEE Trans. SMC 11(2), 1981.
+    """
+    from graphlib import CycleError, TopologicalSorter
+
+    users = {node: {end for start, end in edges if start == node} for node in labels}
+    try:
+        order = list(TopologicalSorter(users).static_order())  # whoever uses a node comes before it
+    except CycleError as error:
+        raise ValueError("the edges form a cycle, and a graph is drawn from top to bottom") from error
+    height = {}
+    for node in order:  # one layer above the highest of its users
+        height[node] = 1 + max((height[user] for user in users[node]), default=-1)
+    layers = [[node for node in labels if height[node] == level] for level in range(max(height.values()) + 1)]
+    paths = []  # an edge bends once in every layer that it passes
+    for start, end in dict.fromkeys(edges):
+        bends = [(start, end, level) for level in range(height[start] - 1, height[end], -1)]
+        for bend in bends:
+            layers[bend[2]].append(bend)
+        paths.append([start, *bends, end])
+
+    x = _columns(
+        layers, paths, width={node: 1 if node in labels else 0.45 for layer in layers for node in layer}
+    )
+    y = {node: level for level, layer in enumerate(layers) for node in layer}
+    for path in paths:
+        start, end = path[0], path[-1]
+        shrink = 0.75 * size * (labels[end].count("\n") + 1)
+        arrow = {"arrowstyle": "-|>", "color": "#666666", "shrinkA": 0, "shrinkB": shrink}
+        ax.plot([x[p] for p in path[:-1]], [y[p] for p in path[:-1]], color="#666666", linewidth=1, marker="")
+        ax.annotate("", (x[end], y[end]), (x[path[-2]], y[path[-2]]), arrowprops=arrow, zorder=2)
+    for node, text in labels.items():
+        fill = (colors or {}).get(node, "white")
+        box = {"boxstyle": "round,pad=0.35", "facecolor": fill, "edgecolor": "#444444", "linewidth": 0.8}
+        ax.text(x[node], y[node], text, ha="center", va="center", fontsize=size, bbox=box, zorder=3)
+    ax.set(xlim=(min(x.values()) - 0.6, max(x.values()) + 0.6), ylim=(-0.5, len(layers) - 0.5))
+    ax.set_axis_off()
+
+
+def _columns(layers, paths, width):
+    """Where the nodes of each layer stand from left to right: near their neighbours, `width` apart."""
+    near = {node: ([], []) for layer in layers for node in layer}  # neighbours below, neighbours above
+    for path in paths:
+        for above, below in zip(path, path[1:], strict=False):
+            near[above][0].append(below)
+            near[below][1].append(above)
+    x = {node: i - len(layer) / 2 for layer in layers for i, node in enumerate(layer)}
+    for sweep in range(16):
+        for layer in layers if sweep % 2 == 0 else layers[::-1]:
+            wanted = {node: [x[other] for other in near[node][sweep % 2]] or [x[node]] for node in layer}
+            wanted = {node: sum(places) / len(places) for node, places in wanted.items()}
+            layer.sort(key=wanted.get)
+            right = float("-inf")
+            for node in layer:
+                x[node] = max(wanted[node], right + width[node] / 2)
+                right = x[node] + width[node] / 2
+            shift = sum(wanted[node] - x[node] for node in layer) / len(layer)
+            x |= {node: x[node] + shift for node in layer}
+    return x

@@ -1,6 +1,7 @@
 """A claim says what holds and fails if it does not; figures carry their description wherever they go."""
 
 import base64
+import io
 
 import matplotlib
 import numpy
@@ -9,6 +10,7 @@ import torch
 from matplotlib import pyplot
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
+from PIL import Image
 
 from course_utils import claim, plotting, show
 
@@ -98,6 +100,40 @@ def test_show_refuses_an_alt_text_that_says_nothing(figure, displayed, capsys, a
     assert capsys.readouterr().out == ""
 
 
+def test_animate_displays_a_png_that_moves_and_whose_still_is_its_last_picture(figure, displayed, capsys):
+    (line,) = figure.axes[0].lines
+    drawn = []
+
+    def draw(i):
+        drawn.append(i)
+        line.set_ydata([0.7, 0.4, 0.2 + 0.1 * i])
+
+    assert plotting.animate(figure, draw, 3, alt=ALT, seconds=2) is None
+    ((data, options),) = displayed
+    assert drawn == [0, 1, 2]
+    picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"], validate=True)))
+    assert (picture.n_frames, picture.default_image) == (4, True)  # the still, and three that move
+    assert picture.info["loop"] == 0  # for ever
+    assert picture.width <= 440
+    pictures = [picture.convert("RGB").tobytes()]
+    for position in range(1, 4):
+        picture.seek(position)
+        pictures.append(picture.convert("RGB").tobytes())
+    assert picture.info["duration"] == 666
+    assert pictures[0] == pictures[3]
+    assert len(set(pictures)) == 3
+    assert data["text/plain"] == ALT
+    assert options == {"metadata": {"image/png": {"alt": ALT}}, "raw": True}
+    assert capsys.readouterr().out == f"{ALT}\n"
+    assert not pyplot.fignum_exists(figure.number)
+
+
+def test_animate_refuses_an_alt_text_that_says_nothing(figure, displayed):
+    with pytest.raises(ValueError, match="one line that says in a sentence what the picture shows"):
+        plotting.animate(figure, lambda i: None, 2, alt="a plot")
+    assert displayed == []
+
+
 def test_the_style_tells_lines_apart_by_colour_and_by_marker(figure):
     styles = list(matplotlib.rcParams["axes.prop_cycle"])
     assert len({style["color"] for style in styles}) == len(styles) >= 6
@@ -128,3 +164,34 @@ def test_cells_without_colours_and_labels_are_white_and_bare(figure):
     plotting.cells(ax, [[1], [2], [3]])
     assert [to_hex(square.get_facecolor()) for square in ax.patches] == ["#ffffff"] * 3
     assert list(ax.get_xticks()) == list(ax.get_yticks()) == []
+
+
+def drawn_graph(edges, labels, **options):
+    fig, ax = pyplot.subplots()
+    plotting.graph(ax, edges, labels, **options)
+    return ax, {text.get_text(): text.get_position() for text in ax.texts if text.get_text()}
+
+
+def test_graph_draws_every_node_below_what_it_uses():
+    edges = [("a", "c"), ("b", "c"), ("c", "d"), ("a", "d")]  # a → d passes the layer of c
+    ax, places = drawn_graph(edges, {n: n.upper() for n in "abcd"}, colors={"a": plotting.SKY})
+    assert places.keys() == set("ABCD")
+    assert all(places[start.upper()][1] > places[end.upper()][1] for start, end in edges)
+    assert places["A"][0] != places["B"][0]
+    arrows = [text for text in ax.texts if text.arrow_patch is not None]
+    assert len(arrows) == len(edges)
+    fills = {t.get_text(): t.get_bbox_patch().get_facecolor() for t in ax.texts if t.get_text()}
+    assert fills["A"] == matplotlib.colors.to_rgba(plotting.SKY) and fills["B"] == (1, 1, 1, 1)
+
+
+def test_graph_keeps_the_nodes_of_a_layer_apart():
+    leaves = [f"leaf {i}" for i in range(5)]
+    _, places = drawn_graph([(leaf, "sum") for leaf in leaves], {n: n for n in [*leaves, "sum"]})
+    columns = sorted(places[leaf][0] for leaf in leaves)
+    assert all(right - left > 0.99 for left, right in zip(columns, columns[1:], strict=False))
+    assert places["sum"][0] == pytest.approx(sum(columns) / 5)
+
+
+def test_graph_refuses_a_cycle():
+    with pytest.raises(ValueError, match="cycle"):
+        drawn_graph([("a", "b"), ("b", "a")], {"a": "a", "b": "b"})
