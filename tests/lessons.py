@@ -146,11 +146,17 @@ def definitions(lesson, *names):
         for node in defined.get(todo.pop(), []):
             if node not in needed:
                 needed.add(node)
-                todo += [use.id for use in ast.walk(node) if isinstance(use, ast.Name)]
+                todo += _uses(compile(ast.Module([node], []), lesson.name, "exec"))
     namespace = {"__name__": f"lesson_{lesson.number}"}
     source = [imports(lesson), *(ast.unparse(node) for node in body if node in needed)]
     exec("\n".join(source), namespace)
     return {name: namespace[name] for name in names}
+
+
+def _uses(code):
+    """The names that a code object takes from outside itself: globals (and attributes), not its locals."""
+    inner = [constant for constant in code.co_consts if hasattr(constant, "co_names")]
+    return [*code.co_names, *(name for part in inner for name in _uses(part))]
 
 
 def _defines(node):

@@ -11,6 +11,7 @@ SOURCES = [
     "def square(x):\n    return x * x",
     "raise RuntimeError('the rest of the lesson is not run')",
     "def square(x):\n    return SCALE * x * x",
+    "r = undefined",
 ]
 AFTER = "def stub():\n    raise NotImplementedError"
 
