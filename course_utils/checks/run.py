@@ -90,7 +90,7 @@ def _use(exercise, answer, arguments, inputs):
                 f"a class derived from nn.Module is asked for, and this made a {type(module).__name__}"
             )
         shapes, wanted = (
-            {name: str(tuple(tensor.shape)) for name, tensor in built.state_dict().items()}
+            {name: _kind(built, name, tensor) for name, tensor in built.state_dict().items()}
             for built in (module, reference)
         )
         if shapes != wanted:
@@ -104,6 +104,11 @@ def _use(exercise, answer, arguments, inputs):
     else:
         result = answer(*arguments)
     return result, _gradients(result, inputs) if inputs else None
+
+
+def _kind(module, name, tensor):
+    """A parameter's shape; a buffer is called one, since it is saved as well and not trained."""
+    return f"{tuple(tensor.shape)}{', a buffer' if name in dict(module.named_buffers()) else ''}"
 
 
 def _copied(answer):
