@@ -44,23 +44,15 @@ def show(fig, alt):
     Raises `ValueError` if `alt` is too short to say anything or has more than one line.
     """
     import matplotlib.pyplot as plt
-    from IPython.display import display
     from PIL import Image
 
-    if len(alt.split()) < 5 or "\n" in alt:
-        raise ValueError("alt is one line that says in a sentence what the picture shows")
+    _refuse_empty(alt)
     drawn, png = io.BytesIO(), io.BytesIO()
     fig.savefig(drawn, format="png", dpi=100, bbox_inches="tight")
     plt.close(fig)
     # 256 colours are enough for a figure, and take half of the space.
     Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(png, "PNG", optimize=True)
-    # JupyterLab does not read the alt text out of the metadata, hence the caption; nbconvert does.
-    display(
-        {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": alt},
-        metadata={"image/png": {"alt": alt}},
-        raw=True,
-    )
-    print(alt)
+    _display(png, alt)
 
 
 def animate(fig, draw, frames, alt, seconds=5):
@@ -68,14 +60,14 @@ def animate(fig, draw, frames, alt, seconds=5):
 
     `draw(i)` draws picture i of `frames` on `fig` (most simply: moves what is there). It plays over and over,
     once in `seconds`; a viewer that plays nothing shows the last picture. `alt` is as in `show`.
+
+    Raises `ValueError` as `show` does.
     """
     import matplotlib.pyplot as plt
     import numpy
-    from IPython.display import display
     from PIL import Image
 
-    if len(alt.split()) < 5 or "\n" in alt:
-        raise ValueError("alt is one line that says in a sentence what the picture shows")
+    _refuse_empty(alt)
     pictures = []
     for i in range(frames):
         draw(i)
@@ -95,6 +87,20 @@ def animate(fig, draw, frames, alt, seconds=5):
     png = io.BytesIO()
     options = {"duration": 1000 * seconds // frames, "default_image": True, "transparency": 63, "blend": 1}
     images[0].save(png, "PNG", save_all=True, append_images=images[1:], **options)
+    _display(png, alt)
+
+
+def _refuse_empty(alt):
+    if len(alt.split()) < 5 or "\n" in alt:
+        raise ValueError("alt is one line that says in a sentence what the picture shows")
+
+
+def _display(png, alt):
+    """Show a PNG (a BytesIO) with its alt text. JupyterLab does not read that out of the metadata, so it is
+    printed as well, as a caption; nbconvert does.
+    """
+    from IPython.display import display
+
     display(
         {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": alt},
         metadata={"image/png": {"alt": alt}},
