@@ -74,7 +74,7 @@ def animate(fig, draw, frames, alt, seconds=5):
         fig.canvas.draw()
         pictures.append(Image.fromarray(numpy.asarray(fig.canvas.buffer_rgba())).convert("RGB"))
     plt.close(fig)
-    # One palette for all pictures, and in each only what changed since the one before: a tenth of the size.
+    # One palette for all pictures, and in each only what changed since the one before: a third of the size.
     last = pictures[-1].quantize(63, dither=Image.Dither.NONE)
     still, *moving = [p.quantize(palette=last, dither=Image.Dither.NONE) for p in [pictures[-1], *pictures]]
     changes = [numpy.asarray(moving[0])]

@@ -1,6 +1,7 @@
 """Lesson 02's code on fresh inputs: three forms of a tree network, and the walk over a graph."""
 
 import random
+import types
 
 import lessons
 import pytest
@@ -12,11 +13,7 @@ NAMES = "walk nodes settle tree_of size schedule encode encode_unrolled plan enc
 @pytest.fixture(scope="module")
 def lesson():
     path = next(path for path in lessons.paths() if path.name.startswith("02_"))
-    return type(
-        "Lesson02",
-        (),
-        {k: staticmethod(v) for k, v in lessons.definitions(lessons.read(path), *NAMES).items()},
-    )
+    return types.SimpleNamespace(**lessons.definitions(lessons.read(path), *NAMES))
 
 
 def random_tree(leaves, dice):

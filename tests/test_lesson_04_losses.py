@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 NAMES = """
     my_mse my_l1 my_huber my_bce my_bce_with_logits my_nll my_cross_entropy my_kl_div my_focal
-    my_cosine_embedding my_triplet my_info_nce my_logsumexp agree
+    my_cosine_embedding my_contrastive my_triplet my_info_nce my_logsumexp agree
 """.split()
 REDUCTIONS = ("none", "mean", "sum")
 SEEDS = range(10)
@@ -159,3 +159,25 @@ def test_the_lessons_own_comparison_can_fail(own, random):
     assert own["agree"](own["my_mse"], F.mse_loss, [a, b], reduction="mean")
     assert not own["agree"](lambda a, b: F.mse_loss(a, b) + 1e-8, F.mse_loss, [a, b])  # the value differs
     assert not own["agree"](lambda a, b: F.mse_loss(a, b.detach() + 0 * b), F.mse_loss, [a, b])  # a gradient
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_contrastive_is_its_formula(own, random, reduction):
+    floats, integers = random
+    a, b, same_pair = floats(6, 3), floats(6, 3), 2 * integers(2, 6) - 1
+
+    def formula(a, b, margin, reduction):
+        d = F.pairwise_distance(a, b, eps=0.0)
+        each = [
+            0.5 * (x**2 if s == 1 else F.relu(margin - x) ** 2) for x, s in zip(d, same_pair, strict=True)
+        ]
+        return {"none": lambda x: x, "mean": torch.mean, "sum": torch.sum}[reduction](torch.stack(each))
+
+    for margin in (0.5, 4.0):  # most pairs are farther apart than the one, and nearer than the other
+        same(
+            lambda a, b, **options: own["my_contrastive"](a, b, same_pair, **options),
+            formula,
+            [a, b],
+            margin=margin,
+            reduction=reduction,
+        )

@@ -2,6 +2,7 @@
 
 import os
 import time
+import types
 
 import lessons
 import pytest
@@ -17,8 +18,7 @@ LESSON = lessons.read(lessons.FOLDER / "06_training.ipynb")
 
 @pytest.fixture(scope="module")
 def own():
-    found = lessons.definitions(LESSON, *NAMES)
-    return type("Lesson06", (), {k: staticmethod(v) if callable(v) else v for k, v in found.items()})
+    return types.SimpleNamespace(**lessons.definitions(LESSON, *NAMES))
 
 
 def some_data(seed, rows=96, vocabulary=50, longest=9):
@@ -62,12 +62,12 @@ def test_an_interval_is_about_two_standard_errors_to_each_side(own):
     assert high - low == pytest.approx(2 * 1.96 * (0.75 * 0.25 / 400) ** 0.5, rel=0.1)
 
 
-def resumed_at(own, stop, last=20, forget=None):
+def resumed_at(own, folder, stop, last=20, forget=None):
     """The state after `last` steps, with a checkpoint after `stop`, loaded into newly built parts."""
     ids, y = some_data(seed=3)
     parts = own.build(len(ids), 50)
     list(own.take_steps(parts, ids, y, 0, stop))
-    path = f"{resumed_at.folder}/{stop}.pt"
+    path = folder / f"{stop}.pt"
     own.save_checkpoint(parts, stop, path)
     torch.manual_seed(999)  # what another process would have
     parts = own.build(len(ids), 50)
@@ -79,19 +79,17 @@ def resumed_at(own, stop, last=20, forget=None):
 
 @pytest.mark.parametrize("stop", [1, 5, 6, 7, 13, 19])  # an epoch has 6 steps
 def test_a_run_resumed_anywhere_equals_an_uninterrupted_one(own, tmp_path, stop):
-    resumed_at.folder = tmp_path
     ids, y = some_data(seed=3)
     parts = own.build(len(ids), 50)
     list(own.take_steps(parts, ids, y, 0, 20))
     whole = {name: part.state_dict() for name, part in parts.items()}
-    assert own.same(resumed_at(own, stop), whole)
+    assert own.same(resumed_at(own, tmp_path, stop), whole)
     assert not list(tmp_path.glob("*.tmp"))
 
 
 @pytest.mark.parametrize("part", ["model", "optimizer", "schedule", "batches", "random numbers"])
 def test_a_forgotten_part_is_seen(own, tmp_path, part):
-    resumed_at.folder = tmp_path
-    assert not own.same(resumed_at(own, 7, forget=part), resumed_at(own, 7))
+    assert not own.same(resumed_at(own, tmp_path, 7, forget=part), resumed_at(own, tmp_path, 7))
 
 
 def test_same_sees_one_bit(own):
@@ -107,8 +105,8 @@ def test_same_sees_one_bit(own):
 def test_a_killed_process_resumes_bit_for_bit(own, tmp_path, step):
     cells = [cell.source for cell in LESSON.code]
     wanted = ("class Batches", "class RandomNumbers", "def save_checkpoint", "def main")
-    code = [next(source for source in cells if start in source) for start in wanted]
-    (tmp_path / "worker.py").write_text("\n\n\n".join([own.HEADER, *code, own.FOOTER]), encoding="utf8")
+    sources = [next(source for source in cells if start in source) for start in wanted]
+    (tmp_path / "worker.py").write_text("\n\n\n".join([own.HEADER, *sources, own.FOOTER]), encoding="utf8")
     ids, labels = some_data(seed=step)
     save_file({"ids": ids, "labels": labels}, tmp_path / "data.safetensors")
 

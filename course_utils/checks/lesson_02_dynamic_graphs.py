@@ -90,8 +90,8 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "You count a node again for every path that leads to it. Keep a set of the nodes "
-            "that you have seen.",
+            "You count a node again for every path that leads to it. Keep a set of the nodes that you "
+            "have seen.",
             paths_counted,
         ),
         mistake(
@@ -165,8 +165,8 @@ exercise(
             largest_element,
         ),
         mistake(
-            "The numbers are right, but detach (or no_grad, or .data) cut the graph: no "
-            "gradient reaches `vector`.",
+            "The numbers are right, but detach (or no_grad, or .data) cut the graph: no gradient reaches "
+            "`vector`.",
             lambda vector, limit: shrink(vector.detach(), limit),
         ),
         mistake(
@@ -282,8 +282,8 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "The steps begin at the root, and the root needs rows that later steps make. "
-            "Children come first.",
+            "The steps begin at the root, and the root needs rows that later steps make. Children come "
+            "first.",
             lambda tree: steps_of(tree, parents_first=True),
         ),
         mistake(
@@ -291,13 +291,13 @@ exercise(
             lambda tree: steps_of(tree, swapped=True),
         ),
         mistake(
-            "You number the inner nodes from 0, as if they were leaves; with n leaves the first "
-            "step makes row n.",
+            "You number the inner nodes from 0, as if they were leaves; with n leaves the first step "
+            "makes row n.",
             lambda tree: steps_of(tree, first=0),
         ),
         mistake(
-            "You number the inner nodes from n + 1; the rows 0 to n - 1 are the leaves, so the "
-            "first step makes row n.",
+            "You number the inner nodes from n + 1; the rows 0 to n - 1 are the leaves, so the first step "
+            "makes row n.",
             lambda tree: steps_of(tree, first=size(tree) + 1),
         ),
     ],
@@ -393,23 +393,19 @@ def judge_forest(states, trees, leaves, weight):
         return f"tree {wrong[0]}, {trees[wrong[0]]}, has another state than the tree network of 2.3 gives it"
     seen = visited(states)
     variables = [node.variable for node in seen if hasattr(node, "variable")]
-    found = [next((v for v in variables if v.shape == given.shape), None) for given in (leaves, weight)]
-    used = [given.requires_grad for given in (leaves, weight)]
-    for name, variable, given, needed in zip(
-        ("leaves", "weight"), found, (leaves, weight), used, strict=True
-    ):
-        if variable is None and needed and any(not isinstance(t, int) for t in trees):
+    for name, given in (("leaves", leaves), ("weight", weight)):
+        variable = next((v for v in variables if v.shape == given.shape), None)
+        if variable is None:
             return f"the states are right, but no gradient reaches `{name}`: the graph was cut"
-        if variable is not None:
-            got = torch.autograd.grad(states.square().sum(), variable, retain_graph=True)[0]
-            wanted = torch.autograd.grad(expected.square().sum(), given, retain_graph=True)[0]
-            if not torch.allclose(got, wanted, rtol=1e-3, atol=1e-5):
-                return f"the states are right, but the gradient of `{name}` is not"
+        got = torch.autograd.grad(states.square().sum(), variable, retain_graph=True)[0]
+        wanted = torch.autograd.grad(expected.square().sum(), given, retain_graph=True)[0]
+        if not torch.allclose(got, wanted, rtol=1e-3, atol=1e-5):
+            return f"the states are right, but the gradient of `{name}` is not"
     limit = 8 * max(map(height, trees)) + 10
     if len(seen) > limit:
         return (
             f"right, with a graph of {len(seen)} nodes; the target is {limit}. Combine a whole "
-            f"level in one product."
+            "level in one product."
         )
     return ""
 
@@ -446,20 +442,18 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "Right, but tree by tree: every inner node has products of its own. Combine all "
-            "nodes of the same "
-            "height, over all trees, in one product.",
+            "Right, but tree by tree: every inner node has products of its own. Combine all nodes of the "
+            "same height, over all trees, in one product.",
             one_by_one,
         ),
         mistake(
-            "The states are right, but the graph was cut (detach, no_grad or .data), so nothing "
-            "could be learnt.",
+            "The states are right, but the graph was cut (detach, no_grad or .data), so nothing could be "
+            "learnt.",
             lambda trees, leaves, weight: encode_forest(trees, leaves.detach(), weight.detach()),
         ),
         mistake(
-            "These are the states of the last rows made, not of the roots: trees of other "
-            "heights end elsewhere. "
-            "Remember the row of each root.",
+            "These are the states of the last rows made, not of the roots: trees of other heights end "
+            "elsewhere. Remember the row of each root.",
             lambda trees, leaves, weight: encode_forest(
                 [max(trees, key=height)] * len(trees), leaves, weight
             ),

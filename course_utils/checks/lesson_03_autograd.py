@@ -32,8 +32,8 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "This is the forward quotient (f(x + h) - f(x)) / h. Its error shrinks only with h; the central "
-            "one's with h². Step to both sides.",
+            "This is the forward quotient (f(x + h) - f(x)) / h. Its error shrinks only with h; the "
+            "central one's with h². Step to both sides.",
             lambda f, x, h: (f(x + h) - f(x)) / h,
         ),
         mistake(
@@ -74,8 +74,8 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "The gradient of `b` is the arriving gradient as it is. `b` was stretched over the batch, so its "
-            "gradients add up along dim 0, and the result has the shape of `b`.",
+            "The gradient of `b` is the arriving gradient as it is. `b` was stretched over the batch, so "
+            "its gradients add up along dim 0, and the result has the shape of `b`.",
             lambda x, W, b, g: (g @ W.T, x.T @ g, g),
         ),
         mistake(
@@ -121,8 +121,8 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "You used only the diagonal of the Jacobian, y(1 - y). In softmax every score moves every share: "
-            "subtract the row's sum of g·y.",
+            "You used only the diagonal of the Jacobian, y(1 - y). In softmax every score moves every "
+            "share: subtract the row's sum of g·y.",
             lambda y, g: g * y * (1 - y),
         ),
         mistake(
@@ -248,18 +248,18 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "You added the gradients of the means: with k bites the result is about k times too long. Weight "
-            "each by its share of the examples.",
+            "You added the gradients of the means: with k bites the result is about k times too long. "
+            "Weight each by its share of the examples.",
             lambda loss, w, batches: weighted(loss, w, batches, lambda size: 1.0),
         ),
         mistake(
-            "You divided by the number of bites. That is right only if all are equally large; an example in "
-            "a small bite now counts for more. Weight each bite by its size.",
+            "You divided by the number of bites. That is right only if all are equally large; an example "
+            "in a small bite now counts for more. Weight each bite by its size.",
             lambda loss, w, batches: weighted(loss, w, batches, lambda size: 1 / len(batches)),
         ),
         mistake(
-            "You divided by the number of all examples, but each loss already is a mean: multiply it by its "
-            "bite's size first.",
+            "You divided by the number of all examples, but each loss already is a mean: multiply it by "
+            "its bite's size first.",
             lambda loss, w, batches: weighted(
                 loss, w, batches, lambda size: 1 / sum(len(x) for x, _ in batches)
             ),

@@ -52,13 +52,13 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "This is the formula from the book, and it overflows: sigmoid(200) is exactly 1, and log(1 − 1) "
-            "is −inf. Write −log σ(z) as softplus(−z), and never compute the probability.",
+            "This is the formula from the book, and it overflows: sigmoid(200) is exactly 1, and log(1 − "
+            "1) is −inf. Write −log σ(z) as softplus(−z), and never compute the probability.",
             naive_bce,
         ),
         mistake(
-            "You clamp the probabilities. That is finite, but a sure mistake then costs too little and gets "
-            "no gradient at all: a clamp is flat outside its limits. Use softplus instead.",
+            "You clamp the probabilities. That is finite, but a sure mistake then costs too little and "
+            "gets no gradient at all: a clamp is flat outside its limits. Use softplus instead.",
             clamped_bce,
         ),
         mistake(
@@ -167,8 +167,8 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "You divide by batch × seq, padding included: the more padding, the smaller the loss. Divide by "
-            "the count of real tokens.",
+            "You divide by batch × seq, padding included: the more padding, the smaller the loss. Divide "
+            "by the count of real tokens.",
             lambda logits, target: token_losses(logits, target).mean(),
         ),
         mistake(
@@ -224,8 +224,8 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "You share epsilon among the wrong classes only (divide by C − 1). PyTorch's smoothing spreads "
-            "it over every class, the right one included.",
+            "You share epsilon among the wrong classes only (divide by C − 1). PyTorch's smoothing "
+            "spreads it over every class, the right one included.",
             shared_by_the_others,
         ),
         mistake(
@@ -233,8 +233,8 @@ exercise(
             right_without_its_part,
         ),
         mistake(
-            "You add epsilon / C without taking epsilon away from the right class: rows add up to more than "
-            "1.",
+            "You add epsilon / C without taking epsilon away from the right class: rows add up to more "
+            "than 1.",
             lambda target, classes, epsilon: F.one_hot(target, classes).float() + epsilon / classes,
         ),
         mistake(
@@ -354,8 +354,8 @@ exercise(
             lambda logits, ids, pad_id: token_mean(logits, ids, pad_id).item(),
         ),
         mistake(
-            "You took each text's perplexity and averaged those. Take one mean of the losses of all tokens, "
-            "and exp at the very end.",
+            "You took each text's perplexity and averaged those. Take one mean of the losses of all "
+            "tokens, and exp at the very end.",
             mean_of_perplexities,
         ),
         mistake(
@@ -482,8 +482,8 @@ exercise(
             lambda train: train(wrong_way_round),
         ),
         mistake(
-            "Focal loss alone turns from easy to hard examples, whatever their class; the rare class is as "
-            "rare as before. Weight the classes too.",
+            "Focal loss alone turns from easy to hard examples, whatever their class; the rare class is "
+            "as rare as before. Weight the classes too.",
             lambda train: train(plain_focal),
         ),
         mistake(
@@ -491,8 +491,8 @@ exercise(
             lambda train: train(lambda z, t: bce(z, 0.9 * t + 0.05)),
         ),
         mistake(
-            "Squared error on the probability hardly pushes where the model is surely wrong, and weighs both "
-            "classes by their numbers. Use BCE, weighted.",
+            "Squared error on the probability hardly pushes where the model is surely wrong, and weighs "
+            "both classes by their numbers. Use BCE, weighted.",
             lambda train: train(lambda z, t: F.mse_loss(z.sigmoid(), t)),
         ),
         mistake(MOVED, lambda train: train(bce) + 2.0),

@@ -133,8 +133,8 @@ exercise(
             uncorrected,
         ),
         mistake(
-            "eps stands inside the root; it belongs outside: sqrt(v_hat) + eps. A tiny eps under a root is "
-            "not tiny.",
+            "eps stands inside the root; it belongs outside: sqrt(v_hat) + eps. A tiny eps under a root "
+            "is not tiny.",
             eps_inside,
         ),
         mistake(
@@ -200,8 +200,8 @@ exercise(
             lambda update, p, g, state, lr, weight_decay: update(p, g, state, lr) * (1 - lr * weight_decay),
         ),
         mistake(
-            "The rate is missing: the factor is 1 − lr × weight_decay, so that a schedule scales the decay "
-            "too.",
+            "The rate is missing: the factor is 1 − lr × weight_decay, so that a schedule scales the "
+            "decay too.",
             lambda update, p, g, state, lr, weight_decay: update(p * (1 - weight_decay), g, state, lr),
         ),
         mistake(
@@ -253,8 +253,8 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "1/λ is the rate that reaches the bottom of the steepest axis in one step. Twice that is still "
-            "stable.",
+            "1/λ is the rate that reaches the bottom of the steepest axis in one step. Twice that is "
+            "still stable.",
             unless_flat(lambda hessian: 1 / torch.linalg.eigvalsh(hessian)[-1].item()),
         ),
         mistake(
@@ -273,8 +273,8 @@ exercise(
             ),
         ),
         mistake(
-            "You took the largest curvature by size, without its sign: a steep hill is not a steep valley. "
-            "A negative curvature gives 0.0.",
+            "You took the largest curvature by size, without its sign: a steep hill is not a steep "
+            "valley. A negative curvature gives 0.0.",
             lambda hessian: (
                 2 / torch.linalg.eigvalsh(hessian).abs().max().item() if hessian.abs().max() > 0 else math.inf
             ),
@@ -314,8 +314,8 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "The cosine begins at step 0 instead of after the warm-up, so the rate jumps down at its peak. "
-            "Its share is (step − warmup) / (total − warmup).",
+            "The cosine begins at step 0 instead of after the warm-up, so the rate jumps down at its "
+            "peak. Its share is (step − warmup) / (total − warmup).",
             lambda step, warmup, total, floor: (
                 step / warmup if step < warmup else cosine(min(1.0, step / total), floor)
             ),
@@ -335,8 +335,8 @@ exercise(
             ),
         ),
         mistake(
-            "You cut the cosine off at the floor (max). It should run down to the floor: floor + (1 − floor) "
-            "times the cosine.",
+            "You cut the cosine off at the floor (max). It should run down to the floor: floor + (1 − "
+            "floor) times the cosine.",
             lambda step, warmup, total, floor: (
                 step / warmup if step < warmup else max(floor, factor(step, warmup, total, 0.0))
             ),
@@ -453,8 +453,8 @@ exercise(
             lambda gradient, start: point(1.0, 1.0),
         ),
         mistake(
-            "Plain gradient descent with a rate of 0.003 crawls along the floor and stops too high. Let the "
-            "steps add up: momentum.",
+            "Plain gradient descent with a rate of 0.003 crawls along the floor and stops too high. Let "
+            "the steps add up: momentum.",
             plain(0.003),
         ),
         mistake(
@@ -462,8 +462,8 @@ exercise(
             plain(-0.003),
         ),
         mistake(
-            "You call the gradient more than 250 times. With plain descent that does not pay; make each call "
-            "go farther.",
+            "You call the gradient more than 250 times. With plain descent that does not pay; make each "
+            "call go farther.",
             plain(0.003, calls=5000),
         ),
     ],
