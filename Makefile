@@ -19,10 +19,10 @@ test: $(VENV)/test.stamp  ## make the environment and run every test, nbval incl
 	$(RUN) -m pytest
 
 test-matrix: $(VENV)/test.stamp  ## nbval under several instruction sets and thread counts (long)
-	$(RUN) tests/matrix.py
+	$(RUN) tools/matrix.py
 
 notebooks: $(VENV)/test.stamp  ## write setup cells and badges, run every notebook, store it normalised
-	$(RUN) -m course_utils notebooks
+	$(RUN) tools/notebooks.py
 
 $(VENV)/lab.stamp: requirements.txt pyproject.toml
 	@$(PYTHON) course_utils/python_version.py

@@ -7,7 +7,8 @@ functions that need them, so `import course_utils` takes a fraction of a second.
 from course_utils import checkpoints, data, environment, plotting
 from course_utils.checks import check
 from course_utils.claims import claim
-from course_utils.environment import CourseError, set_seed, setup
+from course_utils.environment import set_seed, setup
+from course_utils.errors import CourseError
 from course_utils.plotting import show
 
 __all__ = [

@@ -5,8 +5,8 @@ import pathlib
 import shutil
 
 from course_utils import environment, hub
-from course_utils.environment import CourseError
-from course_utils.files import file_sha256, package_file
+from course_utils.errors import CourseError
+from course_utils.package_files import file_sha256, package_file
 
 EMBEDDED = "embedded"
 HUB = "google-bert/bert-base-uncased"

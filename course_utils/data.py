@@ -5,8 +5,8 @@ import os
 import random
 
 from course_utils import checkpoints, hub
-from course_utils.environment import CourseError
-from course_utils.files import package_file
+from course_utils.errors import CourseError
+from course_utils.package_files import package_file
 
 
 @dataclasses.dataclass(frozen=True)

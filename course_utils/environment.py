@@ -1,4 +1,4 @@
-"""Where the code runs, and with what: seeds, device, precision, and a doctor that says what is wrong."""
+"""Where the code runs, and with what: set-up, seeds, device, precision."""
 
 import importlib.metadata
 import os
@@ -7,12 +7,11 @@ import sys
 import time
 import warnings
 
+from course_utils import plotting
+from course_utils.errors import CourseError
+
 # The ranges of pyproject.toml are read from the installed package's metadata; these are the names shown.
 SHOWN = ("torch", "transformers", "datasets")
-
-
-class CourseError(RuntimeError):
-    """Something outside the lesson is wrong; the message says what to type next."""
 
 
 def where():
@@ -32,8 +31,6 @@ def setup(seed=0):
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm's, and no bar is shown anyway
-
-    from course_utils import plotting
 
     set_seed(seed)
     plotting.use_style()
@@ -113,117 +110,3 @@ def _matmul_seconds(dtype, size=256, repeats=5):
         left @ right
         seconds.append(time.perf_counter() - start)
     return min(seconds[1:])
-
-
-def doctor():
-    """Print one line a fact about this machine, each [ok], [warn] or [fail] with what to do.
-
-    Returns the number of [fail] lines. `python -m course_utils doctor` exits with 1 if there are any.
-    """
-    fails = 0
-    for status, fact in _facts():
-        print(f"[{status}]{' ' * (5 - len(status))}{fact}", flush=True)
-        fails += status == "fail"
-    return fails
-
-
-def _facts():
-    """Yield a (status, fact) pair for everything that a bug report should say."""
-    from course_utils import hub
-    from course_utils.python_version import problem
-
-    python = ".".join(map(str, sys.version_info[:3]))
-    wrong = problem(sys.version_info[:2])
-    yield ("fail", wrong) if wrong else ("ok", f"Python {python} ({where()}, {sys.platform})")
-    missing = False
-    for status, fact in _package_facts():
-        missing |= status == "fail"
-        yield status, fact
-    if missing:
-        yield "warn", "device, precision, model and data were not looked at: install the packages first"
-        return
-    yield from _hardware_facts()
-    if hub.reachable():
-        yield "ok", "Hugging Face's hub answers"
-    else:
-        yield (
-            "warn",
-            "Hugging Face's hub does not answer: every lesson runs without it, on the embedded model",
-        )
-    yield from _file_facts()
-
-
-def _package_facts():
-    try:
-        from packaging.requirements import Requirement
-    except ModuleNotFoundError:
-        yield "fail", "packaging is missing: type  pip install packaging"
-        return
-    try:
-        requirements = importlib.metadata.requires("course-utils") or []
-    except importlib.metadata.PackageNotFoundError:
-        yield "fail", "course-utils is not installed: in the folder of the course, type  make lab"
-        return
-    for requirement in map(Requirement, requirements):
-        name, allowed = requirement.name, requirement.specifier
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            yield "fail", f"{name} is missing: type  pip install '{name}{allowed}'"
-            continue
-        if allowed.contains(version, prereleases=True):
-            yield "ok", f"{name} {version}"
-        else:
-            yield "fail", f"{name} {version} is outside {allowed}: type  pip install '{name}{allowed}'"
-
-
-def _hardware_facts():
-    import shutil
-
-    try:
-        import torch
-    except (ImportError, OSError) as error:  # installed, but broken: a library is missing, or another build's
-        version = importlib.metadata.version("torch")
-        yield "fail", f"torch does not start ({error}): type  pip install --force-reinstall torch=={version}"
-        return
-    chosen = device()
-    name = torch.cuda.get_device_name() if chosen.type == "cuda" else chosen.type
-    try:
-        yield "ok", f"device: {name}; precision for training: {str(precision(chosen)).removeprefix('torch.')}"
-    except CourseError as error:  # COURSE_PRECISION
-        yield "fail", str(error)
-    cores = os.cpu_count() or 1
-    yield (
-        ("ok" if cores >= 2 else "warn"),
-        f"{cores} processor cores, {torch.get_num_threads()} used by torch",
-    )
-    gigabytes = _memory_gigabytes()
-    if gigabytes is not None:
-        enough = gigabytes >= 4
-        yield (
-            ("ok" if enough else "warn"),
-            f"{gigabytes:.1f} GB of memory" + ("" if enough else ": close others"),
-        )
-    free = shutil.disk_usage(".").free / 1e9
-    enough = free >= 2
-    yield (
-        ("ok" if enough else "warn"),
-        f"{free:.1f} GB of disk free" + ("" if enough else ": free at least 2 GB"),
-    )
-
-
-def _memory_gigabytes():
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    except (AttributeError, ValueError):  # Windows has no sysconf
-        return None
-
-
-def _file_facts():
-    from course_utils import checkpoints, data
-
-    for what, find in (("embedded BERT", checkpoints.embedded), ("reviews", data.reviews_file)):
-        try:
-            yield "ok", f"{what} present, SHA-256 right: {os.path.basename(find())}"
-        except CourseError as error:
-            yield "fail", str(error)

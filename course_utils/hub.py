@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 
-from course_utils.environment import CourseError
+from course_utils.errors import CourseError
 
 OTHERWISE = {
     "models": 'Every lesson also runs without the hub: type  checkpoints.choose("embedded")',

@@ -7,13 +7,14 @@ import linecache
 import lessons
 import pytest
 
-from course_utils.checks import declare, verdict
-from course_utils.checks.run import run
+from course_utils import exercises
+from course_utils.checks.feedback import verdict
+from course_utils.checks.sandbox import run
 
 DECLARED = {
     number: exercise
-    for lesson in sorted(declare.lessons())
-    for number, exercise in declare.of_lesson(lesson).items()
+    for lesson in sorted(exercises.lessons())
+    for number, exercise in exercises.of_lesson(lesson).items()
 }
 MISTAKES = [
     (number, index) for number, exercise in DECLARED.items() for index in range(len(exercise.mistakes))

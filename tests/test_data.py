@@ -10,7 +10,7 @@ import torch
 from transformers import BertModel, BertTokenizer
 
 from course_utils import checkpoints, data
-from course_utils.environment import CourseError
+from course_utils.errors import CourseError
 
 SIZES = {"train": 6730, "validation": 600, "test": 1200}
 # SHA-256 of the splits' texts, a line each: other rows, or another order, would change the lessons' numbers.

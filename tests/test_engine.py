@@ -14,16 +14,20 @@ import pytest
 import torch
 from torch import nn
 
-from course_utils.checks import case, check, declare, mistake, verdict
+from course_utils import exercises
+from course_utils.checks import check
+from course_utils.checks import exercise as declare
 from course_utils.checks.compare import cut, first_difference, short
-from course_utils.checks.run import run, seed_all, untouched_state
+from course_utils.checks.exercise import case, mistake
+from course_utils.checks.feedback import verdict
+from course_utils.checks.sandbox import run, seed_all, untouched_state
 
 
 @pytest.fixture(autouse=True)
 def nothing_declared(monkeypatch):
     """Start every test without exercises, and without the lessons' modules."""
-    monkeypatch.setattr(declare, "_exercises", {})
-    monkeypatch.setattr(declare, "lessons", dict)
+    monkeypatch.setattr(declare, "declared", {})
+    monkeypatch.setattr(exercises, "lessons", dict)
 
 
 def exercise(reference, *cases, mistakes=(), **settings):
@@ -580,7 +584,7 @@ def test_random_numbers_go_on_as_if_nothing_had_been():
     said(answer)
     assert states() == before
     exercise_with_judge = dict(judge=lambda value, x: answer("") or "wrong")
-    declare._exercises.clear()
+    declare.declared.clear()
     exercise(double, *NUMBERS, **exercise_with_judge)
     said(answer)
     assert states() == before
@@ -725,7 +729,7 @@ def test_a_judge_that_stumbles_is_the_answer_s_fault():
     exercise(lambda limit: 2 * limit + 2, (1,), judge=judge_even)
     assert said(lambda limit: None).startswith("✗ 7.1 Test: the result is None: is the `return` missing?")
     assert said(lambda limit: "four").startswith("✗ 7.1 Test: the result cannot be judged (TypeError: ")
-    declare._exercises.clear()
+    declare.declared.clear()
     exercise(lambda limit: lambda: "", (1,), judge=patient, seconds=0.1)
     assert said(lambda limit: lambda: loop(1)).startswith(
         "✗ 7.1 Test: the result cannot be judged (OutOfTime"
@@ -845,7 +849,7 @@ def test_a_declaration_that_cannot_be_checked_is_refused():
     exercise(double, (1,))
     with pytest.raises(ValueError, match="twice"):
         exercise(double, (1,))
-    declare._exercises.clear()
+    declare.declared.clear()
     with pytest.raises(ValueError, match="no cases"):
         exercise(double)
     with pytest.raises(ValueError, match="'function', 'value' or 'module'"):
@@ -859,8 +863,8 @@ def test_an_unknown_exercise_names_the_nearest(monkeypatch):
         said(double)
     for number in ("2.1", "2.2", "2.9", "7.3"):
         declare.exercise(number, "Test", reference=double, cases=[case("one", 1)], mistakes=[])
-    monkeypatch.setattr(declare, "lessons", lambda: {2: "lesson_02_x", 7: "lesson_07_y"})
-    monkeypatch.setattr(declare.importlib, "import_module", lambda name: None)
+    monkeypatch.setattr(exercises, "lessons", lambda: {2: "lesson_02_x", 7: "lesson_07_y"})
+    monkeypatch.setattr(exercises.importlib, "import_module", lambda name: None)
     nearest = {"2.4": "2.2", "2.8": "2.9", "2": "2.1", "2.x": "2.1", 2.7: "2.9", "6.1": "7.3", "99.1": "7.3"}
     nearest |= {"": "2.1", "one": "2.1", None: "2.1", 2.1: "2.1"}
     for number, expected in nearest.items():
@@ -874,15 +878,15 @@ def test_an_unknown_exercise_names_the_nearest(monkeypatch):
 
 def test_the_lessons_are_found(monkeypatch):
     monkeypatch.undo()
-    found = declare.lessons()
+    found = exercises.lessons()
     assert found[1] == "lesson_01_tensors"
-    assert set(declare.of_lesson(1)) >= {"1.1", "1.2"}
-    assert declare.of_lesson(12345) == {}
+    assert set(exercises.of_lesson(1)) >= {"1.1", "1.2"}
+    assert exercises.of_lesson(12345) == {}
 
 
 def test_run_keeps_the_first_that_is_printed():
     exercise(double, (1,))
-    outcome = run(declare.find("7.1"), lambda x: print("one", "two") or x, case("one", 1))
+    outcome = run(exercises.find("7.1"), lambda x: print("one", "two") or x, case("one", 1))
     assert outcome.printed == "one two\n" and outcome.value == 1 and outcome.error is None
     with contextlib.redirect_stdout(io.StringIO()) as out:
         check("7.1", double)

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from course_utils import checkpoints, environment, hub
+from course_utils import doctor as doctor_module
 from course_utils.__main__ import main
-from course_utils.environment import CourseError
+from course_utils.errors import CourseError
 from course_utils.python_version import problem
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -319,7 +320,7 @@ def test_a_wrong_hash(capsys, monkeypatch):
 
 def test_a_wrong_python(capsys, monkeypatch):
     old = types.SimpleNamespace(version_info=(3, 10, 14), modules=sys.modules, platform=sys.platform)
-    monkeypatch.setattr(environment, "sys", old)
+    monkeypatch.setattr(doctor_module, "sys", old)
     (line,) = failures(capsys)
     assert "this is 3.10" in line
     assert "type:  make lab PYTHON=python3.12" in line

@@ -19,8 +19,9 @@ from lessons import Lesson, calls, tags
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbval.plugin import get_sanitize_patterns
 
-from course_utils import environment, notebooks
-from course_utils.checks import declare
+import notebooks
+from course_utils import environment, exercises
+from course_utils.checks import exercise as engine
 
 ROOT = pathlib.Path(__file__).parent.parent
 BYTES, PIXELS, LINES, COLUMNS = 500_000, 1000, 25, 110
@@ -312,12 +313,10 @@ def badge_and_setup(lesson):
     """The badge's and the setup cell's text, and every address of the course, are those of pyproject.toml."""
     problems = []
     if notebooks.BADGE.findall(lesson.cells[0].source) != [notebooks.badge(lesson.name)]:
-        problems.append("the badge differs from course_utils.notebooks.badge: type  make notebooks")
+        problems.append("the badge differs from tools/notebooks.badge: type  make notebooks")
     setups = [cell.source for cell in lesson.cells if "setup" in tags(cell)]
     if setups != [notebooks.setup_source()]:
-        problems.append(
-            "the setup cell differs from course_utils.notebooks.setup_source: type  make notebooks"
-        )
+        problems.append("the setup cell differs from tools/notebooks.setup_source: type  make notebooks")
     return problems + addresses("\n".join(cell.source for cell in lesson.cells))
 
 
@@ -332,7 +331,7 @@ def addresses(text):
 
 def exercise_cards(lesson):
     """Card, stub, check and <details> of every exercise, numbered in order, titled as declared."""
-    declared = declare.of_lesson(int(lesson.number))
+    declared = exercises.of_lesson(int(lesson.number))
     problems = []
     for position, exercise in enumerate(lessons.exercises(lesson), 1):
         number, title = exercise.number, exercise.title
@@ -437,7 +436,7 @@ def test_lesson(stored, name, rule):
 
 
 def test_every_lesson_with_exercises_has_a_notebook():
-    assert set(declare.lessons()) == {int(path.name[:2]) for path in lessons.paths()}
+    assert set(exercises.lessons()) == {int(path.name[:2]) for path in lessons.paths()}
 
 
 def test_the_course_has_one_address():
@@ -578,11 +577,11 @@ def good_lesson():
 @pytest.fixture
 def declared(monkeypatch):
     """The exercises of the good lesson, as if a module of course_utils.checks declared them."""
-    monkeypatch.setattr(declare, "_exercises", {})
-    monkeypatch.setattr(declare, "lessons", dict)
+    monkeypatch.setattr(engine, "declared", {})
+    monkeypatch.setattr(exercises, "lessons", dict)
     for position in (1, 2, 3, 4):
-        declare.exercise(
-            f"97.{position}", f"Sum {position}", reference=sum, cases=[declare.case("one", [1])], mistakes=[]
+        engine.exercise(
+            f"97.{position}", f"Sum {position}", reference=sum, cases=[engine.case("one", [1])], mistakes=[]
         )
 
 

@@ -11,7 +11,8 @@ import lessons
 import pytest
 from packaging.requirements import Requirement
 
-from course_utils import notebooks, python_version
+import notebooks
+from course_utils import python_version
 
 ROOT = pathlib.Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]

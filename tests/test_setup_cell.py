@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from course_utils import notebooks
+import notebooks
 
 FIND_SPEC = importlib.util.find_spec
 KEPT = ("torch", "transformers", "datasets", "numpy")

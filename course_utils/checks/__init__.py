@@ -1,10 +1,9 @@
 """Check a learner's answer at once, offline, and say why it is wrong.
 
-`check` is what lessons call. `exercise`, `case` and `mistake` are what `lesson_NN_topic.py` beside this
-file declares the exercises of lesson NN with; that file is imported when that lesson checks something.
+`check` is what lessons call. `exercise` says what an exercise is, `sandbox` runs an answer, `rules` says what
+an answer may not use, `compare` what differs from what is expected, `feedback` makes the verdict of it.
 """
 
-from course_utils.checks.declare import case, exercise, mistake
-from course_utils.checks.verdict import check, verdict
+from course_utils.checks.feedback import check
 
-__all__ = ["case", "check", "exercise", "mistake", "verdict"]
+__all__ = ["check"]

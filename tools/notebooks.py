@@ -1,12 +1,14 @@
 """Store lessons: write the badge and the setup cell, run from a fresh kernel, keep only what belongs.
 
-For authors; `make notebooks` calls it. A lesson's notebook is its only source, so this changes nothing but
-the badge line, the setup cell, the outputs and the metadata.
+For authors, in a checkout: `make notebooks`, or `python tools/notebooks.py 01` for one lesson. A lesson's
+notebook is its only source, so this changes nothing but the badge line, the setup cell, the outputs and the
+metadata.
 """
 
 import hashlib
 import pathlib
 import re
+import sys
 import time
 import tomllib
 
@@ -164,3 +166,7 @@ def _merge_streams(outputs):
         else:
             merged.append(output)
     return merged
+
+
+if __name__ == "__main__":
+    store_all(sys.argv[1:])

@@ -7,9 +7,10 @@ import sys
 
 import pytest
 
-from course_utils import checkpoints, data, files
-from course_utils.environment import CourseError
-from course_utils.files import package_file
+from course_utils import checkpoints, data
+from course_utils import package_files as files
+from course_utils.errors import CourseError
+from course_utils.package_files import package_file
 
 CONTENT = b"some weights"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

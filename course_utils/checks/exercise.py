@@ -1,9 +1,7 @@
 """An exercise is data: a reference, inputs, a tolerance, and the typical mistakes with their explanations."""
 
 import dataclasses
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Callable
 from typing import Any
 
@@ -54,7 +52,7 @@ class Exercise:
         return names + [f"argument {position + 1}" for position in range(len(names), most)]
 
 
-_exercises: dict[str, Exercise] = {}
+declared: dict[str, Exercise] = {}
 
 
 def case(name, *args):
@@ -104,45 +102,8 @@ def exercise(
         raise ValueError(f"exercise {number}: a judge goes with a function (a class is one) or a value")
     if kind == "value":
         cases = (Case("", ()),)
-    if not cases or number in _exercises:
+    if not cases or number in declared:
         raise ValueError(f"exercise {number} has no cases, or is declared twice")
-    _exercises[number] = Exercise(
+    declared[number] = Exercise(
         number, title, reference, tuple(cases), tuple(mistakes), kind, judge, gradients, rtol, atol, seconds
     )
-
-
-def lessons():
-    """The lessons that have exercises: {1: "lesson_01_tensors", ...}."""
-    import course_utils.checks as package
-
-    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
-    return {int(name.split("_")[1]): name for name in sorted(names) if name.startswith("lesson_")}
-
-
-def of_lesson(number):
-    """The exercises of lesson `number` (an int), {"4.1": Exercise, ...}; empty if it has none."""
-    if number in lessons():
-        importlib.import_module(f"course_utils.checks.{lessons()[number]}")
-    return {name: known for name, known in _exercises.items() if name.split(".")[0] == str(number)}
-
-
-def find(number):
-    """The exercise `number`, a `str` such as "4.2".
-
-    Raises `LookupError` with the nearest number there is if there is none.
-    """
-    lesson, _, position = str(number).partition(".")
-    if lesson.isdecimal() and number in (exercises := of_lesson(int(lesson))):
-        return exercises[number]
-    known = of_lesson(int(lesson)) if lesson.isdecimal() else {}
-    if known and position.isdecimal():
-        nearest = min(known, key=lambda name: abs(int(name.split(".")[1]) - int(position)))
-    elif known:
-        nearest = next(iter(known))
-    else:
-        wanted = int(lesson) if lesson.isdecimal() else 0
-        nearest = next(
-            iter(of_lesson(min(lessons(), key=lambda other: abs(other - wanted), default=0))), None
-        )
-    hint = f'; the nearest is check("{nearest}", ...)' if nearest else ""
-    raise LookupError(f"there is no exercise {number!r}{hint}")

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from course_utils import data
-from course_utils.checks import case, exercise, mistake
+from course_utils.checks.exercise import case, exercise, mistake
 
 random = torch.Generator().manual_seed(6)
 

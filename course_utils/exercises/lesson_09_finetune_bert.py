@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from course_utils import data
-from course_utils.checks import case, exercise, mistake
+from course_utils.checks.exercise import case, exercise, mistake
 
 random = torch.Generator().manual_seed(9)
 

@@ -7,8 +7,8 @@ import sysconfig
 import traceback
 
 from course_utils.checks.compare import cut, first_difference, short
-from course_utils.checks.declare import find
-from course_utils.checks.run import Ended, OutOfTime, run, untouched_state, within
+from course_utils.checks.sandbox import Ended, OutOfTime, run, untouched_state, within
+from course_utils.exercises import find
 
 
 def check(number, answer):

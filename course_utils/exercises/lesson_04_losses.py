@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from course_utils import data
-from course_utils.checks import case, exercise, mistake
+from course_utils.checks.exercise import case, exercise, mistake
 
 random = torch.Generator().manual_seed(4)
 

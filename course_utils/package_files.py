@@ -4,7 +4,7 @@ import functools
 import hashlib
 import importlib.metadata
 
-from course_utils.environment import CourseError
+from course_utils.errors import CourseError
 
 
 @functools.cache

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from course_utils.checks import case, exercise, mistake
+from course_utils.checks.exercise import case, exercise, mistake
 
 random = torch.Generator().manual_seed(3)
 

@@ -1,0 +1,41 @@
+"""The exercises of the lessons: data, imported only when their lesson checks something."""
+
+import importlib
+import pkgutil
+
+from course_utils.checks import exercise
+
+
+def lessons():
+    """The lessons that have exercises: {1: "lesson_01_tensors", ...}."""
+    names = [module.name for module in pkgutil.iter_modules(__path__)]
+    return {int(name.split("_")[1]): name for name in sorted(names) if name.startswith("lesson_")}
+
+
+def of_lesson(number):
+    """The exercises of lesson `number` (an int), {"4.1": Exercise, ...}; empty if it has none."""
+    if number in lessons():
+        importlib.import_module(f"course_utils.exercises.{lessons()[number]}")
+    return {name: known for name, known in exercise.declared.items() if name.split(".")[0] == str(number)}
+
+
+def find(number):
+    """The exercise `number`, a `str` such as "4.2".
+
+    Raises `LookupError` with the nearest number there is if there is none.
+    """
+    lesson, _, position = str(number).partition(".")
+    if lesson.isdecimal() and number in (exercises := of_lesson(int(lesson))):
+        return exercises[number]
+    known = of_lesson(int(lesson)) if lesson.isdecimal() else {}
+    if known and position.isdecimal():
+        nearest = min(known, key=lambda name: abs(int(name.split(".")[1]) - int(position)))
+    elif known:
+        nearest = next(iter(known))
+    else:
+        wanted = int(lesson) if lesson.isdecimal() else 0
+        nearest = next(
+            iter(of_lesson(min(lessons(), key=lambda other: abs(other - wanted), default=0))), None
+        )
+    hint = f'; the nearest is check("{nearest}", ...)' if nearest else ""
+    raise LookupError(f"there is no exercise {number!r}{hint}")
