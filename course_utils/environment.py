@@ -4,25 +4,40 @@ import importlib.metadata
 import os
 import random
 import sys
+import sysconfig
 import time
+import types
 import warnings
+from typing import TYPE_CHECKING
 
 from course_utils import plotting
 from course_utils.errors import CourseError
+
+if TYPE_CHECKING:
+    import torch
 
 # The ranges of pyproject.toml are read from the installed package's metadata; these are the names shown.
 SHOWN = ("torch", "transformers", "datasets")
 
 
-def where():
+def where() -> str:
     """Where the code runs: "colab", "jupyter" (a notebook elsewhere) or "plain" (a script or a terminal)."""
     if "google.colab" in sys.modules:
         return "colab"
     return "jupyter" if "ipykernel" in sys.modules else "plain"
 
 
-def setup(seed=0):
-    """Prepare a lesson: quiet logs, fixed seeds, the course's figure style; print one line of versions."""
+def setup(seed: int = 0) -> None:
+    """Prepare a lesson: quiet logs, fixed seeds, the course's figure style; print one line of versions.
+
+    Run it before torch is imported: OpenMP reads GOMP_SPINCOUNT when it is loaded. Its threads wait for one
+    another in a busy loop, and beside another program they lose most of their time that way: training the
+    embedded BERT fell from 59 to 16 sentences a second. With a short loop it stays at 59 alone and at 31
+    beside another program.
+
+    Source: https://gcc.gnu.org/onlinedocs/libgomp/GOMP_005fSPINCOUNT.html
+    """
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -32,6 +47,7 @@ def setup(seed=0):
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm's, and no bar is shown anyway
 
+    _fold_tracebacks()
     set_seed(seed)
     plotting.use_style()
     print(_versions_line())
@@ -39,7 +55,50 @@ def setup(seed=0):
         print("No GPU: choose Runtime > Change runtime type > T4 GPU, then run this cell again.")
 
 
-def _versions_line():
+def _fold_tracebacks():
+    """Show of an error only what the learner wrote: libraries' frames, often a hundred lines, are left out.
+
+    `%xmode Verbose` does not bring them back; `import traceback; traceback.print_exception(sys.last_value)`
+    in the next cell prints everything.
+    """
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is None or getattr(shell.InteractiveTB, "folds", False):
+        return
+    whole = shell.InteractiveTB.structured_traceback
+
+    def folded(kind=None, error=None, trace=None, *args, **kwargs):
+        kept, left_out = _own_frames(trace)
+        lines = whole(kind, error, kept, *args, **kwargs)
+        if left_out:
+            lines = [*lines[:-1], f"... {left_out} lines of libraries are left out ...", lines[-1]]
+        return lines
+
+    shell.InteractiveTB.structured_traceback = folded
+    shell.InteractiveTB.folds = True
+
+
+def _own_frames(trace):
+    """(A traceback without the frames of libraries, how many were left out); all of them if none is left."""
+    libraries = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), os.path.dirname(__file__))
+    frames, position = [], trace
+    while position is not None:
+        frames.append(position)
+        position = position.tb_next
+    # The first frame is IPython's own call of the cell: it is needed, and never shown.
+    own = frames[:1] + [
+        frame
+        for frame in frames[1:]
+        if not frame.tb_frame.f_code.co_filename.startswith(("<frozen", "<__array_function__", *libraries))
+    ]
+    if len(own) < 2 or len(own) == len(frames):
+        return trace, 0
+    kept = None
+    for frame in reversed(own):
+        kept = types.TracebackType(kept, frame.tb_frame, frame.tb_lasti, frame.tb_lineno)
+    return kept, len(frames) - len(own)
+
+
+def _versions_line() -> str:
     import torch
 
     python = ".".join(map(str, sys.version_info[:3]))
@@ -47,7 +106,7 @@ def _versions_line():
     return f"Python {python} · {packages} · {device()}, {torch.get_num_threads()} threads"
 
 
-def set_seed(seed):
+def set_seed(seed: int) -> None:
     """Seed Python's, NumPy's and torch's random numbers (every device), so that a cell gives the same again.
 
     Source: PyTorch's notes on reproducibility, https://pytorch.org/docs/stable/notes/randomness.html
@@ -60,7 +119,7 @@ def set_seed(seed):
     torch.manual_seed(seed)
 
 
-def device():
+def device() -> "torch.device":
     """The device to compute on, a `torch.device`: a CUDA GPU, an Apple GPU ("mps"), or the CPU."""
     import torch
 
@@ -71,7 +130,7 @@ def device():
     return torch.device("cpu")
 
 
-def precision(on):
+def precision(on: "torch.device") -> "torch.dtype":
     """The dtype to train in with `torch.autocast` on the device `on`; `torch.float32` means no autocast.
 
     - CUDA: bfloat16 from compute capability 8.0, float16 below it. `torch.cuda.is_bf16_supported()` is not
@@ -99,7 +158,7 @@ def precision(on):
     return torch.float32
 
 
-def _matmul_seconds(dtype, size=256, repeats=5):
+def _matmul_seconds(dtype: "torch.dtype", size: int = 256, repeats: int = 5) -> float:
     """Seconds of the fastest of a few products of two (size, size) matrices on the CPU, warmed up once."""
     import torch
 
@@ -110,3 +169,22 @@ def _matmul_seconds(dtype, size=256, repeats=5):
         left @ right
         seconds.append(time.perf_counter() - start)
     return min(seconds[1:])
+
+
+def rows_in(seconds: float, rows_a_second: float, least: int, most: int, size: str = "laptop") -> int:
+    """How many rows to train on, an `int` from `least` to `most`; prints which, and why.
+
+    `size` "laptop": as many as fit into `seconds` at the measured `rows_a_second`; "quick": `least`;
+    "colab": `most`.
+
+    Raises `CourseError` for another `size`.
+    """
+    fitting = int(seconds * rows_a_second)
+    sizes = {"quick": least, "laptop": min(max(fitting, least), most), "colab": most}
+    if size not in sizes:
+        raise CourseError(f"SIZE is {size!r}; set it to one of {', '.join(sizes)}.")
+    why = (
+        f"{rows_a_second:.0f} a second, and {seconds:g} s are the budget" if size == "laptop" else "as asked"
+    )
+    print(f"Size {size}: {sizes[size]:,} of {most:,} rows ({why})")
+    return sizes[size]

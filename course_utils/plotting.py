@@ -1,17 +1,25 @@
 """One style for every figure, the drawing that several lessons share, and `show` with its alt text."""
 
 import base64
+import html
 import io
+from collections.abc import Callable, Hashable, Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's colours: told apart by people with any common colour blindness.
 # Source: https://jfly.uni-koeln.de/color/
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-SKY, YELLOW, BLACK, GREY = "#56B4E9", "#F0E442", "#000000", "#8A8A8A"
-CYCLE = (BLUE, ORANGE, GREEN, PINK, SKY, BLACK)
+# SKY and YELLOW are for fills: as a line they have less than the contrast of 3:1 on white that a line needs.
+SKY, YELLOW, BLACK, GREY, PURPLE = "#56B4E9", "#F0E442", "#000000", "#767676", "#6A3D9A"
+CYCLE = (BLUE, ORANGE, GREEN, PINK, PURPLE, BLACK)
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
-def use_style():
+def use_style() -> None:
     """Make every figure look like the course's: its colours, a marker beside each, a light grid, 100 dpi."""
     import matplotlib
     from cycler import cycler
@@ -36,7 +44,7 @@ def use_style():
     )
 
 
-def show(fig, alt):
+def show(fig: "Figure", alt: str) -> None:
     """Show a matplotlib figure as a PNG with its alt text, print that text as a caption, close the figure.
 
     `alt` is one sentence that says what the picture shows: the fact, not "a plot of".
@@ -55,11 +63,11 @@ def show(fig, alt):
     _display(png, alt)
 
 
-def animate(fig, draw, frames, alt, seconds=5):
+def animate(fig: "Figure", draw: Callable[[int], object], frames: int, alt: str, seconds: float = 5) -> None:
     """Show a matplotlib figure as an animated PNG with its alt text, print that text, close the figure.
 
-    `draw(i)` draws picture i of `frames` on `fig` (most simply: moves what is there). It plays over and over,
-    once in `seconds`; a viewer that plays nothing shows the last picture. `alt` is as in `show`.
+    `draw(i)` draws picture i of `frames` on `fig` (most simply: moves what is there). It plays once,
+    in `seconds`, and stays on the last picture; a viewer that plays nothing shows that one. `alt` is as in `show`.
 
     Raises `ValueError` as `show` does.
     """
@@ -85,7 +93,13 @@ def animate(fig, draw, frames, alt, seconds=5):
     for image in images:
         image.putpalette(last.getpalette()[: 3 * 63] + [255, 255, 255])
     png = io.BytesIO()
-    options = {"duration": 1000 * seconds // frames, "default_image": True, "transparency": 63, "blend": 1}
+    options = {
+        "duration": 1000 * seconds // frames,
+        "default_image": True,
+        "transparency": 63,
+        "blend": 1,
+        "loop": 1,
+    }
     images[0].save(png, "PNG", save_all=True, append_images=images[1:], **options)
     _display(png, alt)
 
@@ -96,20 +110,34 @@ def _refuse_empty(alt):
 
 
 def _display(png, alt):
-    """Show a PNG (a BytesIO) with its alt text. JupyterLab does not read that out of the metadata, so it is
-    printed as well, as a caption; nbconvert does.
+    """Show a PNG (a BytesIO) with its alt text, and below it that text as a caption.
+
+    JupyterLab does not read the alt text out of the metadata; a screen reader reads the caption. In a script,
+    which shows no pictures, the caption alone is printed.
     """
+    from IPython import get_ipython
     from IPython.display import display
 
+    if get_ipython() is None:
+        print(alt)
+        return
     display(
         {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": alt},
         metadata={"image/png": {"alt": alt}},
         raw=True,
     )
-    print(alt)
+    caption = f'<p style="max-width: 50em; margin: 0 0 1em; font-style: italic">{html.escape(alt)}</p>'
+    display({"text/html": caption, "text/plain": alt}, raw=True)
 
 
-def cells(ax, rows, colors=None, size=10, row_labels=None, column_labels=None):
+def cells(
+    ax: "Axes",
+    rows: list[list],
+    colors: list[list[str]] | None = None,
+    size: float = 10,
+    row_labels: list[str] | None = None,
+    column_labels: list[str] | None = None,
+) -> None:
     """Draw a table of labelled squares on a matplotlib axes: a tensor, a padded batch, a mask.
 
     `rows` is a list of lists of labels, shape (height, width); None leaves a square out. `colors`, of the
@@ -133,7 +161,13 @@ def cells(ax, rows, colors=None, size=10, row_labels=None, column_labels=None):
     ax.tick_params(length=0, top=False, bottom=False, labeltop=bool(column_labels), labelbottom=False)
 
 
-def graph(ax, edges, labels, colors=None, size=9):
+def graph(
+    ax: "Axes",
+    edges: Iterable[tuple[Hashable, Hashable]],
+    labels: dict[Hashable, str],
+    colors: dict[Hashable, str] | None = None,
+    size: float = 9,
+) -> None:
     """Draw a directed graph without cycles on a matplotlib axes: arrows go down, the last node stands lowest.
 
     `edges` are pairs (from, to) of hashable nodes, `labels` maps every node to its text (several lines are
@@ -164,16 +198,18 @@ def graph(ax, edges, labels, colors=None, size=9):
         layers, paths, width={node: 1 if node in labels else 0.45 for layer in layers for node in layer}
     )
     y = {node: level for level, layer in enumerate(layers) for node in layer}
-    for path in paths:
-        start, end = path[0], path[-1]
-        shrink = 0.75 * size * (labels[end].count("\n") + 1)
-        arrow = {"arrowstyle": "-|>", "color": "#666666", "shrinkA": 0, "shrinkB": shrink}
-        ax.plot([x[p] for p in path[:-1]], [y[p] for p in path[:-1]], color="#666666", linewidth=1, marker="")
-        ax.annotate("", (x[end], y[end]), (x[path[-2]], y[path[-2]]), arrowprops=arrow, zorder=2)
+    boxes = {}
     for node, text in labels.items():
         fill = (colors or {}).get(node, "white")
         box = {"boxstyle": "round,pad=0.35", "facecolor": fill, "edgecolor": "#444444", "linewidth": 0.8}
-        ax.text(x[node], y[node], text, ha="center", va="center", fontsize=size, bbox=box, zorder=3)
+        label = ax.text(x[node], y[node], text, ha="center", va="center", fontsize=size, bbox=box, zorder=3)
+        boxes[node] = label.get_bbox_patch()
+    for path in paths:
+        end = path[-1]
+        ax.plot([x[p] for p in path[:-1]], [y[p] for p in path[:-1]], color="#666666", linewidth=1, marker="")
+        # An arrow ends where the box of its target begins, whatever the size of either.
+        arrow = {"arrowstyle": "-|>", "color": "#666666", "shrinkA": 0, "shrinkB": 1, "patchB": boxes[end]}
+        ax.annotate("", (x[end], y[end]), (x[path[-2]], y[path[-2]]), arrowprops=arrow, zorder=4)
     ax.set(xlim=(min(x.values()) - 0.6, max(x.values()) + 0.6), ylim=(-0.5, len(layers) - 0.5))
     ax.set_axis_off()
 

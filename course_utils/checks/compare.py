@@ -1,7 +1,17 @@
 """The first difference between what was expected and what came, in the order in which it helps to hear it."""
 
+import os
+import sysconfig
+from typing import Any
 
-def first_difference(expected, got, rtol, atol):
+LIBRARIES = (
+    sysconfig.get_path("stdlib"),
+    sysconfig.get_path("purelib"),
+    os.path.dirname(os.path.dirname(__file__)),
+)
+
+
+def first_difference(expected: Any, got: Any, rtol: float, atol: float) -> str:
     """A sentence that says what differs first, or "" if nothing does.
 
     The order: type, shape, dtype, device, gradient, NaN, value. Lists, tuples and dicts are compared item by
@@ -18,6 +28,8 @@ def first_difference(expected, got, rtol, atol):
         hint = ""
         if torch.is_tensor(got) and got.numel() == 1 and isinstance(expected, int | float | bool):
             hint = ": call .item() on it"
+        if type(got).__name__ == "generator":
+            hint = ": is there a `yield` where a `return` belongs?"
         return f"the type is {_type_name(got)}, expected {_type_name(expected)}{hint}"
     if torch.is_tensor(expected):
         return _tensor_difference(expected, got, rtol, atol)
@@ -62,7 +74,8 @@ def _items_difference(what, expected, got, rtol, atol):
     for key in expected:
         difference = first_difference(expected[key], got[key], rtol, atol)
         if difference:
-            return f"at {key!r} {difference}"
+            named = isinstance(key, str) and " " in key  # a phrase that says what the item is
+            return f"{key}: {difference}" if named else f"in item [{key!r}] {difference}"
     return ""
 
 
@@ -134,7 +147,7 @@ def _number(element):
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def short(value, limit=160):
+def short(value: Any, limit: int = 160) -> str:
     """`repr(value)` on one line, cut to `limit` characters."""
     try:
         return cut(repr(value), limit)
@@ -142,7 +155,12 @@ def short(value, limit=160):
         return f"<{type(value).__name__} whose repr fails>"
 
 
-def cut(text, limit):
+def cut(text: str, limit: int) -> str:
     """`text` on one line, cut to `limit` characters."""
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def is_own(filename: str) -> bool:
+    """Whether a file is the learner's: not Python's, not a package's, not the course's."""
+    return not filename.startswith(("<frozen", *LIBRARIES)) and "site-packages" not in filename

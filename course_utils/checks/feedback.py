@@ -1,43 +1,82 @@
 """From an answer to one verdict: ✓ right, ○ not attempted, ✗ wrong and why."""
 
-import copy
 import inspect
-import os
-import sysconfig
 import traceback
+from typing import Any
 
-from course_utils.checks.compare import cut, first_difference, short
-from course_utils.checks.sandbox import Ended, OutOfTime, run, untouched_state, within
+from course_utils.checks.compare import cut, first_difference, is_own, short
+from course_utils.checks.exercise import Case, Exercise, Shown
+from course_utils.checks.rules import broken_in_source
+from course_utils.checks.sandbox import (
+    Ended,
+    Outcome,
+    OutOfTime,
+    Refused,
+    arguments_of,
+    run,
+    untouched_state,
+    within,
+)
 from course_utils.exercises import find
 
 
-def check(number, answer):
+def check(number: str, answer: Any) -> None:
     """Print what is right or wrong about `answer` to the exercise `number`, a `str` such as "4.2".
 
-    Nothing that the answer does (raise, loop for ever, change its input, seed) reaches the notebook.
+    Nothing that the answer does (raise, loop for ever, change its input, seed, ask, exit) reaches the
+    notebook, but for code in C that keeps the interpreter to itself: see `course_utils.checks.sandbox`.
 
     Raises `LookupError` if there is no such exercise; the message names the nearest.
     """
     print(verdict(number, answer))
 
 
-def verdict(number, answer):
+def verdict(number: str, answer: Any) -> str:
     """The text that `check` prints: a line that begins with ✓, ○ or ✗, and sometimes more lines below."""
-    exercise = find(number)
+    with untouched_state():
+        return within(None, lambda: _verdict(find(number), answer))
+
+
+def passes(number: str, answer: Any, seconds: float) -> bool:
+    """Whether `answer` is right, with `seconds` as the time limit for each case: for trying many answers."""
+    with untouched_state():
+        return within(None, lambda: not _first_problem(find(number), answer, seconds))
+
+
+def inputs(number: str, name: str) -> tuple:
+    """The arguments of the input called `name` of the exercise `number`, to try an answer on.
+
+    Raises `LookupError` if there is no such exercise or input.
+    """
+    for case in find(number).cases:
+        if case.name == name:
+            return tuple(arguments_of(case))
+    raise LookupError(f"exercise {number} has no input {name!r}")
+
+
+def _verdict(exercise, answer):
     name = f"{exercise.number} {exercise.title}"
     if answer is ... or (answer is None and exercise.kind == "value"):
         return f"○ {name}: not attempted yet"
-    misfit = _misfit(exercise, answer)
-    if misfit:
+    # What torch.compile made runs as the function that it was made from: compiling takes longer than a check.
+    answer = getattr(answer, "_torchdynamo_orig_callable", answer)
+    if misfit := _misfit(exercise, answer):
         return f"✗ {name}: {misfit}"
-    outcomes = []
-    for case in exercise.cases:
-        outcomes.append(run(exercise, answer, case))
-        if _is_stub(outcomes[0].error):
-            return f"○ {name}: not attempted yet"
+    first = run(exercise, answer, exercise.cases[0])
+    if _is_stub(first.error):
+        return f"○ {name}: not attempted yet"
+    references = [run(exercise, exercise.reference, case) for case in exercise.cases]
+    if failed := next((found.error for found in references if found.error is not None), None):
+        return (
+            f"○ {name}: this check does not work here, so your answer was not judged "
+            f"({cut(_message(failed), 200)}). Type  python -m course_utils doctor"
+        )
+    outcomes = [first]
+    for case in exercise.cases[1:]:
         if isinstance(outcomes[-1].error, OutOfTime):
             break
-    problem = _problem(exercise, outcomes)
+        outcomes.append(run(exercise, answer, case))
+    problem = _problem(exercise, answer, references, outcomes)
     printed = outcomes[0].printed.splitlines()[:10]
     lines = [f"✗ {name}: {problem}" if problem else f"✓ {name}{_extent(exercise)}"]
     if printed:
@@ -51,10 +90,13 @@ def _extent(exercise):
 
 def _misfit(exercise, answer):
     """Why `answer` is not even of the kind that is asked for, or ""."""
+    kind = type(answer).__name__
+    if inspect.iscoroutinefunction(answer) or inspect.isasyncgenfunction(answer):
+        return "this is an `async def`: calling it gives a coroutine and runs nothing. Write `def`"
     if exercise.kind == "function" and not callable(answer):
-        return f"pass your function itself, without parentheses; this is of type {type(answer).__name__}"
-    if exercise.kind == "module" and not inspect.isclass(answer):
-        return f"pass your class itself, without parentheses; this is of type {type(answer).__name__}"
+        return f"pass your function itself, without parentheses; this is of type {kind}"
+    if exercise.kind in ("module", "class") and not inspect.isclass(answer):
+        return f"pass your class itself, without parentheses; this is of type {kind}"
     if exercise.kind == "value" and inspect.isfunction(answer):
         return "pass the value, not a function"
     return ""
@@ -65,31 +107,43 @@ def _is_stub(error):
     if not isinstance(error, NotImplementedError):
         return False
     last = traceback.extract_tb(error.__traceback__)[-1]
-    return _is_own(last.filename) and (not last.line or "NotImplementedError" in last.line)
+    return is_own(last.filename) and (not last.line or "NotImplementedError" in last.line)
 
 
-def _problem(exercise, outcomes):
+def _first_problem(exercise, answer, seconds):
+    """Any sentence if `answer` is wrong, "" if it is right: `_problem` without looking for the reason."""
+    if misfit := _misfit(exercise, answer) or broken_in_source(exercise.rules, answer):
+        return misfit
+    for case in exercise.cases:
+        reference, outcome = run(exercise, exercise.reference, case), run(exercise, answer, case, seconds)
+        if problem := _difference(exercise, case, reference, outcome) or outcome.broken:
+            return problem
+    return ""
+
+
+def _problem(exercise: Exercise, answer: Any, references: list[Outcome], outcomes: list[Outcome]) -> str:
     """What is wrong with the answer that gave `outcomes`, or "" if nothing is."""
     if isinstance(outcomes[-1].error, OutOfTime):
         return (
             f"still running after {exercise.seconds:g} seconds, and stopped{_on(exercise, outcomes)}. "
             "Is there a loop whose condition never becomes false?"
         )
-    references = [run(exercise, exercise.reference, case) for case in exercise.cases]
     problems = [_difference(exercise, *row) for row in zip(exercise.cases, references, outcomes, strict=True)]
+    broken = broken_in_source(exercise.rules, answer) or next(filter(None, (o.broken for o in outcomes)), "")
     if not any(problems):
-        return ""
-    for mistake in exercise.mistakes:
-        if _reproduces(exercise, mistake.answer, outcomes):
-            return mistake.explanation
+        return f"the result is right, but {broken}" if broken else ""
+    if explanation := _explanation(exercise, references, outcomes):
+        return explanation
+    if broken:
+        return broken
     position = next(index for index, problem in enumerate(problems) if problem)
-    outcome, case = outcomes[position], exercise.cases[position]
+    case, reference, outcome = exercise.cases[position], references[position], outcomes[position]
     if outcome.error is not None:
         return f"{_raised(outcome.error)}{_input(exercise, case)}"
-    return f"{problems[position]}{_input(exercise, case)}"
+    return f"{problems[position]}{_side_by_side(exercise, reference, outcome)}{_input(exercise, case)}"
 
 
-def _difference(exercise, case, reference, outcome):
+def _difference(exercise: Exercise, case: Case, reference: Outcome, outcome: Outcome) -> str:
     """What differs between the outcomes of the reference and of the answer on one case, or ""."""
     if outcome.error is not None:
         return "an exception was raised"
@@ -97,17 +151,19 @@ def _difference(exercise, case, reference, outcome):
     for position, changed in outcome.changed.items():
         if position not in reference.changed:
             return f"your code changed its input `{names[position]}`: work on a copy of it"
-        difference = _compared(exercise, reference.changed[position], changed)
-        if difference:
+        if difference := _compared(exercise, reference.changed[position], changed):
             return f"in `{names[position]}`, changed in place, {difference}"
     for position in reference.changed:
         if position not in outcome.changed:
             return f"`{names[position]}` is to be changed in place, and is as it was"
+    for position in reference.switched.keys() | outcome.switched.keys():
+        if reference.switched.get(position) != outcome.switched.get(position):
+            return f"`requires_grad` of the input `{names[position]}` is not as it has to be afterwards"
     if exercise.judge is not None:
         return _judged(exercise, outcome.value, case)
     difference = _compared(exercise, reference.value, outcome.value)
     if difference or reference.gradients is None:
-        return difference
+        return _named(exercise, difference)
     if outcome.gradients is None:
         return "the result is cut off from the graph, so no gradient can flow back"
     for name, wanted in reference.gradients.items():
@@ -120,12 +176,31 @@ def _difference(exercise, case, reference, outcome):
     return ""
 
 
+def _named(exercise, difference):
+    """A difference with the exercise's names for what is returned."""
+    if not difference or exercise.returns == "the result":
+        return difference
+    if isinstance(exercise.returns, str):
+        return f"{exercise.returns}: {difference}"
+    for position, name in enumerate(exercise.returns):
+        difference = difference.replace(f"in item [{position}] ", f"{name}: ", 1)
+    return difference
+
+
 def _compared(exercise, expected, got):
-    """`first_difference` in the exercise's tolerance; a result that cannot be compared is a difference."""
+    """`first_difference` in the exercise's tolerance and time; what cannot be compared is a difference."""
     try:
-        return first_difference(expected, got, exercise.rtol, exercise.atol)
+        return within(exercise.seconds, lambda: first_difference(expected, got, exercise.rtol, exercise.atol))
     except Exception:
-        return f"the result cannot be compared with what is expected: it is {short(got, 100)}"
+        return f"the result cannot be compared with what is expected: it is {_short(exercise, got, 100)}"
+
+
+def _short(exercise, value, limit):
+    """`short(value)`, as far as printing it ends in time."""
+    try:
+        return within(exercise.seconds, lambda: short(value, limit))
+    except OutOfTime:
+        return f"a {type(value).__name__} that takes for ever to print"
 
 
 def _judged(exercise, value, case):
@@ -134,47 +209,97 @@ def _judged(exercise, value, case):
         return "the result is None: is the `return` missing?"
     try:
         with untouched_state():
-            return within(exercise.seconds, lambda: exercise.judge(value, *copy.deepcopy(case.args)))
+            return within(exercise.seconds, lambda: exercise.judge(value, *arguments_of(case)))
     except Exception as error:
         why = cut(f"{type(error).__name__}: {error}", 100)
-        return f"the result cannot be judged ({why}): it is {short(value, 100)}"
+        return f"the result cannot be judged ({why}): it is {_short(exercise, value, 100)}"
 
 
-def _reproduces(exercise, wrong, outcomes):
-    """Whether the typical mistake `wrong` gives just what the learner's answer gave, on every case."""
-    for case, outcome in zip(exercise.cases, outcomes, strict=True):
-        other = run(exercise, wrong, case)
-        if other.error is not None or outcome.error is not None:
-            if None in (other.error, outcome.error) or _message(other.error) != _message(outcome.error):
-                return False
-            continue
-        if set(other.changed) != set(outcome.changed):
-            return False
-        pairs = [(other.value, outcome.value), (other.gradients, outcome.gradients)]
-        pairs += [(other.changed[position], outcome.changed[position]) for position in other.changed]
-        if any(_compared(exercise, *pair) for pair in pairs):
-            return False
-    return True
+def _explanation(exercise, references, outcomes):
+    """The explanation of the typical mistake that gives what the answer gave, or "".
+
+    A mistake that gives the same on every case comes first, then one that gives the same wherever it differs
+    from the reference, whatever else is wrong with the answer. Cases on which it raises say nothing.
+    """
+    loose = ""
+    for mistake in exercise.mistakes:
+        for wrong in mistake.answers:
+            same, shows = [], []
+            for case, reference, outcome in zip(exercise.cases, references, outcomes, strict=True):
+                other = run(exercise, wrong, case)
+                if other.error is not None:
+                    continue
+                shows.append(not _alike(exercise, reference, other))
+                same.append(outcome.error is None and _alike(exercise, outcome, other))
+                if shows[-1] and not same[-1]:
+                    break
+            else:
+                if any(shows) and all(same):
+                    return mistake.explanation
+                if any(shows):
+                    loose = loose or mistake.explanation
+    return loose
+
+
+def _alike(exercise, one: Outcome, other: Outcome) -> bool:
+    """Whether two outcomes are the same in all that is compared."""
+    if set(one.changed) != set(other.changed) or one.switched != other.switched:
+        return False
+    pairs = [(other.value, one.value), (other.gradients, one.gradients)]
+    pairs += [(other.changed[position], one.changed[position]) for position in other.changed]
+    return not any(_compared(exercise, *pair) for pair in pairs)
 
 
 def _on(exercise, outcomes):
     return f' on the input "{exercise.cases[len(outcomes) - 1].name}"'
 
 
+def _side_by_side(exercise, reference, outcome):
+    """What the answer gave and what is expected, one above the other, where they are short."""
+    if exercise.judge is not None or isinstance(reference.value, int | float | str):
+        return ""
+    if type(outcome.value) is not type(reference.value):
+        return ""
+    got, expected = typed(outcome.value, exercise), typed(reference.value, exercise)
+    if got == expected or max(len(got), len(expected)) > 100:
+        return ""
+    return f"\n   got      {got}\n   expected {expected}"
+
+
 def _input(exercise, case):
-    """The input that shows the difference, below the verdict's line."""
+    """The input that shows the difference, below the verdict's line, in a form that can be typed."""
     if exercise.kind == "value":
         return ""
-    pairs = zip(exercise.argument_names(), case.args, strict=False)
-    lines = [f"   {name} = {short(value, 100)}" for name, value in pairs]
+    names = exercise.argument_names()
+    texts = [typed(value, exercise) for value in case.args]
+    lines = [f"   {name} = {cut(text, 200)}" for name, text in zip(names, texts, strict=False)]
+    if case.then:
+        calls = ", ".join(str(tuple(typed(value, exercise) for value in args)) for args in case.then)
+        lines.append(f"   and then, on the same object: {cut(calls, 200)}")
+    if any(len(text) > 200 for text in texts):
+        lines.append(
+            "   all of it: from course_utils.checks.feedback import inputs; "
+            f"inputs({exercise.number!r}, {case.name!r})"
+        )
     return "\n".join([f'\n   on the input "{case.name}":', *lines])
+
+
+def typed(value: Any, exercise: Exercise) -> str:
+    """`value` on one line as a learner can type it."""
+    if isinstance(value, Shown):
+        return value.text
+    text = _short(exercise, value, 10_000)
+    return text.replace("tensor(", "torch.tensor(").replace("torch.torch.", "torch.")
 
 
 def _raised(error):
     """The learner's exception in one line, with their own line of code if it can be found."""
-    message = f"your code raised {cut(_message(error), 200)}"
+    if isinstance(error, Refused):
+        message = f"your code asks for what a check cannot give: {error}"
+    else:
+        message = f"your code raised {cut(_message(error), 200)}"
     frames = traceback.extract_tb((error.__cause__ if isinstance(error, Ended) else error).__traceback__)
-    own = [frame for frame in frames if _is_own(frame.filename)]
+    own = [frame for frame in frames if is_own(frame.filename)]
     if own:
         message += f"\n   in line {own[-1].lineno} of your cell: {own[-1].line}"
     return message
@@ -183,12 +308,3 @@ def _raised(error):
 def _message(error):
     """The exception's name and text, as Python prints it: also if the learner's own `__str__` raises."""
     return "".join(traceback.format_exception_only(error.__cause__ if isinstance(error, Ended) else error))
-
-
-def _is_own(filename):
-    libraries = [
-        sysconfig.get_path("stdlib"),
-        sysconfig.get_path("purelib"),
-        os.path.dirname(os.path.dirname(__file__)),
-    ]
-    return not filename.startswith(("<frozen", *libraries)) and "site-packages" not in filename

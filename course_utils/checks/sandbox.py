@@ -1,16 +1,30 @@
-"""Run an answer on one input: in a time limit, on copies, with its exceptions caught."""
+"""Run an answer on one input: in a time limit, on copies, with its exceptions caught and every setting kept.
 
+What cannot be stopped from inside the process: code in C that keeps the interpreter to itself, such as
+`sum(range(10**11))`, `7**10**8` or a regular expression that backtracks for ever. Interrupting or restarting
+the kernel is the only way out of those.
+"""
+
+import builtins
 import contextlib
 import copy
 import ctypes
 import dataclasses
 import io
+import logging
+import os
 import random
 import sys
 import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from course_utils.checks.compare import first_difference
+from course_utils.checks.exercise import Case, Exercise, Shown
+from course_utils.checks.rules import Watch
+from course_utils.environment import set_seed
 
 
 @dataclasses.dataclass
@@ -20,8 +34,10 @@ class Outcome:
     value: Any = None
     error: BaseException | None = None
     changed: dict[int, Any] = dataclasses.field(default_factory=dict)  # argument position -> what it became
+    switched: dict[int, list[bool]] = dataclasses.field(default_factory=dict)  # ... -> its requires_grad
     gradients: dict[str, Any] | None = None  # None: the result carries no gradient
     printed: str = ""
+    broken: str = ""  # the rule that was broken, a sentence
 
 
 class OutOfTime(Exception):
@@ -30,6 +46,10 @@ class OutOfTime(Exception):
 
 class Ended(Exception):
     """The answer raised what would end the kernel (its cause), such as SystemExit."""
+
+
+class Refused(Exception):
+    """The answer asked for something that a check cannot give; the text says what."""
 
 
 class _FewLines(io.StringIO):
@@ -41,69 +61,101 @@ class _FewLines(io.StringIO):
         return len(text)
 
 
-def run(exercise, answer, case):
-    """Run `answer` on a copy of `case`'s arguments; an `Outcome`.
+def run(exercise: Exercise, answer: Any, case: Case, seconds: float | None = None) -> Outcome:
+    """Run `answer` on a copy of `case`'s arguments; nothing of the learner's changes.
 
-    Nothing of the learner's changes: the answer is copied as well, and `untouched_state` keeps the random
-    numbers and torch's settings.
+    `seconds` replaces the exercise's own time limit.
     """
-    import torch
-
     outcome = Outcome()
-    arguments = list(copy.deepcopy(case.args))
-    before = copy.deepcopy(case.args)
-    inputs = {}
-    if exercise.gradients:
-        for position, argument in enumerate(arguments):
-            if torch.is_tensor(argument) and argument.is_floating_point():
-                inputs[f"`{exercise.argument_names()[position]}`"] = argument.requires_grad_()
-                arguments[position] = argument.clone()  # a leaf would refuse in-place operations
+    watch = Watch(exercise.rules, exercise.argument_names())
     printed = _FewLines()
     with untouched_state(), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
-        seed_all(0)
         try:
-            outcome.value, outcome.gradients = within(
-                exercise.seconds, lambda: _use(exercise, _copied(answer), arguments, inputs)
-            )
+            within(seconds or exercise.seconds, lambda: _use(exercise, answer, case, watch, outcome))
         except Exception as error:
             outcome.error = error
     outcome.printed = printed.getvalue()
-    for position, (old, new) in enumerate(zip(before, arguments, strict=True)):
-        if not _same(old, new):
-            outcome.changed[position] = new
+    outcome.broken = watch.broken
     return outcome
 
 
-def _use(exercise, answer, arguments, inputs):
-    """(result, gradients) of an answer, according to the exercise's kind."""
+def arguments_of(case: Case) -> list:
+    """A fresh copy of a case's arguments, what is only shown as a text unwrapped."""
+    # Together, since one may hold another: an optimizer the model's parameters.
+    return copy.deepcopy([arg.value if isinstance(arg, Shown) else arg for arg in case.args])
+
+
+def _use(exercise, answer, case, watch, outcome):
+    """Fill `outcome`: called in the thread that has the time limit."""
     import torch
 
-    if exercise.kind == "value":
-        return answer, None
+    set_seed(0)
+    answer = _copied(answer)
+    before, arguments = arguments_of(case), arguments_of(case)
+    names, inputs = exercise.argument_names(), {}
+    for position, name in enumerate(names):
+        if name in exercise.gradients:
+            inputs[f"`{name}`"] = arguments[position].requires_grad_()
+            arguments[position] = arguments[position].clone()  # a leaf would refuse in-place operations
+    switches = [_switches(argument) for argument in arguments]
+    given = watch.give(arguments)
     if exercise.kind == "module":
-        constructor, *arguments = arguments
-        seed_all(0)
-        reference = exercise.reference(*constructor)
-        module = answer(*constructor)
-        if not isinstance(module, torch.nn.Module):
-            raise TypeError(
-                f"a class derived from nn.Module is asked for, and this made a {type(module).__name__}"
-            )
-        shapes, wanted = (
-            {name: _kind(built, name, tensor) for name, tensor in built.state_dict().items()}
-            for built in (module, reference)
-        )
-        if shapes != wanted:
-            return {"parameters": shapes, "output": None}, None
-        module.load_state_dict(reference.state_dict())
-        if exercise.gradients:
-            learnt = [row for row in module.named_parameters() if row[1].requires_grad]
-            inputs = inputs | {f"the parameter `{name}`": parameter for name, parameter in learnt}
-        seed_all(0)  # building it may have drawn any number of random numbers
-        result = {"parameters": shapes, "output": module(*arguments)}
+        outcome.value = _use_module(exercise, answer, given, case, inputs, watch)
+    elif exercise.kind == "value":
+        outcome.value = answer
+    elif exercise.use:
+        with watch.mode():
+            outcome.value = exercise.use(answer, *given)
     else:
-        result = answer(*arguments)
-    return result, _gradients(result, inputs) if inputs else None
+        with watch.mode():
+            results = [answer(*given)] + [answer(*copy.deepcopy(args)) for args in case.then]
+        several = {f"the result of call {number}": result for number, result in enumerate(results, 1)}
+        outcome.value = several if case.then else results[0]
+    watch.finish()
+    if inputs:
+        outcome.gradients = _gradients(outcome.value, inputs)
+    for position, (old, new) in enumerate(zip(before, arguments, strict=True)):
+        if torch.is_tensor(new) and new.requires_grad and not old.requires_grad:
+            new = new.detach()
+        if not _same(old, new):
+            outcome.changed[position] = new
+        if _switches(arguments[position]) != switches[position]:
+            outcome.switched[position] = _switches(arguments[position])
+
+
+def _use_module(exercise, answer, given, case, inputs, watch):
+    """Build the module with the reference's parameters, call it; what it gives and becomes, by name."""
+    import torch
+
+    constructor, *first = given
+    set_seed(0)
+    reference = exercise.reference(*copy.deepcopy(constructor))
+    set_seed(0)
+    with watch.mode():
+        module = answer(*constructor)
+    if not isinstance(module, torch.nn.Module):
+        raise TypeError(
+            f"a class derived from nn.Module is asked for, and this made a {type(module).__name__}"
+        )
+    shapes, wanted = (
+        {name: _kind(built, name, tensor) for name, tensor in built.state_dict().items()}
+        for built in (module, reference)
+    )
+    found = {"its parameters": shapes}
+    if shapes != wanted:
+        return found | {"the output": None, "its state after call 1": None}
+    module.load_state_dict(reference.state_dict())
+    if "parameters" in exercise.gradients:
+        learnt = [row for row in module.named_parameters() if row[1].requires_grad]
+        inputs |= {f"the parameter `{name}`": parameter for name, parameter in learnt}
+    set_seed(0)  # building it may have drawn any number of random numbers
+    for number, args in enumerate([first, *copy.deepcopy(case.then)], 1):
+        call = f" of call {number}" if case.then else ""
+        with watch.mode():
+            found[f"the output{call}"] = module(*args)
+        state = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+        found[f"its state after call {number}"] = state
+    return found
 
 
 def _kind(module, name, tensor):
@@ -132,7 +184,7 @@ def _gradients(result, inputs):
     return dict(zip(inputs, gradients, strict=True))
 
 
-def _tensors(result):
+def _tensors(result) -> Iterator[Any]:
     import torch
 
     if torch.is_tensor(result):
@@ -145,11 +197,24 @@ def _tensors(result):
             yield from _tensors(item)
 
 
-def within(seconds, work):
-    """The result of `work()`, run in a thread; raises what it raises, or `OutOfTime`.
+def _switches(argument) -> list[bool]:
+    """`requires_grad` of the tensors in an argument, a module's parameters included."""
+    import torch
 
-    A thread, because signals cannot interrupt a loop on Windows or off the main thread. A thread whose time
-    is up is stopped, or left behind if it waits inside a call in C or swallows every exception.
+    if isinstance(argument, torch.nn.Module):
+        return [parameter.requires_grad for parameter in argument.parameters()]
+    return [tensor.requires_grad for tensor in _tensors(argument)]
+
+
+_left_behind: list[threading.Thread] = []
+
+
+def within(seconds: float | None, work: Callable[[], Any]) -> Any:
+    """The result of `work()`, run in a thread of its own; raises what it raises, or `OutOfTime`.
+
+    A thread, because signals cannot interrupt a loop on Windows or off the main thread, and because grad
+    mode, inference mode and the default device are as new in it. A thread whose time is up is stopped, or
+    left behind if it waits inside a call in C or swallows every exception. `seconds` None: no limit.
     """
     box = {}
 
@@ -160,9 +225,12 @@ def within(seconds, work):
             box["error"] = error
 
     thread = threading.Thread(target=target, daemon=True)
+    end = time.monotonic() + (seconds if seconds is not None else float("inf"))
     thread.start()
     try:
-        thread.join(seconds)
+        while thread.is_alive() and time.monotonic() < end:
+            # In short waits: a thread that waits in C hears of no interruption.
+            thread.join(min(0.1, max(0.0, end - time.monotonic())))
     finally:  # also when the learner interrupts the kernel
         late = thread.is_alive()
         if late:
@@ -195,6 +263,22 @@ def _stop(thread):
                 return
     finally:
         sys.setswitchinterval(interval)
+    _left_behind.append(thread)
+
+
+class _Muted:
+    """A stream that drops what threads left behind print; everything else goes to the stream below."""
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def write(self, text):
+        if any(thread.ident == threading.get_ident() for thread in _left_behind):
+            return len(text)
+        return self._stream.write(text)
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
 
 
 def _same(old, new):
@@ -215,29 +299,111 @@ def _same(old, new):
     return type(old).__eq__ is object.__eq__ or bool(old == new)
 
 
-def seed_all(seed):
-    """Seed every source of random numbers that an answer may use."""
+@contextlib.contextmanager
+def untouched_state() -> Iterator[None]:
+    """A block with the same settings whatever the learner has set, which gives all of them back as they were.
+
+    Inside: float32 as the default, no warnings turned into errors, no deterministic or anomaly mode, random
+    numbers of its own; what would end or stop the kernel (`exit()`, `input()`, `breakpoint()`) is refused.
+    """
     import numpy
     import torch
 
-    random.seed(seed)
-    numpy.random.seed(seed)
-    torch.manual_seed(seed)
+    with contextlib.ExitStack() as stack:
+        give_back = stack.callback
+        give_back(random.setstate, random.getstate())
+        give_back(numpy.random.set_state, numpy.random.get_state())
+        stack.enter_context(torch.random.fork_rng(devices=range(torch.cuda.device_count())))
+        give_back(torch.set_default_dtype, torch.get_default_dtype())
+        give_back(torch.set_num_threads, torch.get_num_threads())
+        give_back(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+        strict = torch.are_deterministic_algorithms_enabled()
+        warn = torch.is_deterministic_algorithms_warn_only_enabled()
+        give_back(torch.use_deterministic_algorithms, strict, warn_only=warn)
+        anomaly, nan = torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
+        give_back(torch.autograd.set_detect_anomaly, anomaly, nan)
+        give_back(vars(torch._tensor_str.PRINT_OPTS).update, vars(torch._tensor_str.PRINT_OPTS).copy())
+        give_back(lambda kept: numpy.set_printoptions(**kept), numpy.get_printoptions())
+        give_back(_refill, warnings.filters, list(warnings.filters))
+        give_back(sys.setrecursionlimit, sys.getrecursionlimit())
+        give_back(_refill, sys.path, list(sys.path))
+        give_back(os.chdir, os.getcwd())
+        give_back(_put_environment_back, dict(os.environ))
+        root = logging.root
+        give_back(_put_logging_back, root.level, list(root.handlers), root.manager.disable)
+        give_back(_put_figures_back, *_figures())
+        stack.enter_context(_nothing_ends_the_kernel())
+        torch.set_default_dtype(torch.float32)
+        torch.use_deterministic_algorithms(False)
+        torch.autograd.set_detect_anomaly(False)
+        torch.set_printoptions(profile="default")
+        warnings.simplefilter("ignore")
+        yield
+    if any(thread.is_alive() for thread in _left_behind) and not isinstance(sys.stdout, _Muted | _FewLines):
+        sys.stdout, sys.stderr = _Muted(sys.stdout), _Muted(sys.stderr)
+
+
+def _refill(kept, items):
+    if kept != items:
+        kept[:] = items
+        if kept is warnings.filters:
+            warnings._filters_mutated()
+
+
+def _put_environment_back(kept):
+    if dict(os.environ) != kept:
+        os.environ.clear()
+        os.environ.update(kept)
+
+
+def _put_logging_back(level, handlers, disabled):
+    logging.root.setLevel(level)
+    logging.root.handlers[:] = handlers
+    logging.disable(disabled)
+
+
+def _figures():
+    """The open figures and matplotlib's settings, as far as matplotlib is there."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    return (pyplot.get_fignums(), dict(pyplot.rcParams)) if pyplot else (None, None)
+
+
+def _put_figures_back(numbers, settings):
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is None:
+        return
+    for number in set(pyplot.get_fignums()) - set(numbers or ()):
+        pyplot.close(number)
+    if settings is not None and dict(pyplot.rcParams) != settings:
+        dict.update(pyplot.rcParams, settings)
 
 
 @contextlib.contextmanager
-def untouched_state():
-    """Give back the random numbers and torch's settings as they were, whatever an answer did to them."""
-    import numpy
-    import torch
-
-    python, array = random.getstate(), numpy.random.get_state()
-    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+def _nothing_ends_the_kernel():
+    """Put refusals in the place of what asks a person something, or ends the process."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    places = [
+        (builtins, "input", "`input()` waits for a person, and a check has none: take it as an argument"),
+        (sys, "breakpointhook", "`breakpoint()` waits for a person: take it out before you check"),
+        (os, "_exit", "`os._exit()` would end the kernel"),
+    ]
+    if shell is not None:
+        places.append((shell, "ask_exit", "`exit()` would end the kernel: leave a function with `return`"))
+    kept = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
+    stdin = sys.stdin
     try:
-        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-            yield
+        for owner, name, reason in places:
+            setattr(owner, name, _refuse(reason))
+        sys.stdin = io.StringIO()  # the built-in exit() closes it
+        yield
     finally:
-        random.setstate(python)
-        numpy.random.set_state(array)
-        torch.set_default_dtype(dtype)
-        torch.set_num_threads(threads)
+        sys.stdin = stdin
+        for owner, name, value in kept:
+            setattr(owner, name, value)
+
+
+def _refuse(reason):
+    def refuse(*args, **kwargs):
+        raise Refused(reason)
+
+    return refuse

@@ -2,24 +2,28 @@
 
 import importlib
 import pkgutil
+import sys
 
 from course_utils.checks import exercise
 
 
-def lessons():
+def lessons() -> dict[int, str]:
     """The lessons that have exercises: {1: "lesson_01_tensors", ...}."""
     names = [module.name for module in pkgutil.iter_modules(__path__)]
     return {int(name.split("_")[1]): name for name in sorted(names) if name.startswith("lesson_")}
 
 
-def of_lesson(number):
+def of_lesson(number: int) -> dict[str, exercise.Exercise]:
     """The exercises of lesson `number` (an int), {"4.1": Exercise, ...}; empty if it has none."""
-    if number in lessons():
-        importlib.import_module(f"course_utils.exercises.{lessons()[number]}")
+    name = f"course_utils.exercises.{lessons().get(number)}"
+    if number in lessons() and name not in sys.modules:
+        for old in [known for known in exercise.declared if known.split(".")[0] == str(number)]:
+            del exercise.declared[old]  # an import that was interrupted left it behind
+        importlib.import_module(name)
     return {name: known for name, known in exercise.declared.items() if name.split(".")[0] == str(number)}
 
 
-def find(number):
+def find(number: str) -> exercise.Exercise:
     """The exercise `number`, a `str` such as "4.2".
 
     Raises `LookupError` with the nearest number there is if there is none.

@@ -164,7 +164,7 @@ exercise(
     "0.4",
     "Write the head",
     kind="module",
-    gradients=True,
+    gradients=["pooled", "parameters"],
     reference=Head,
     cases=[
         case("384 wide, two classes", (384, 2), floats(5, 384)),
