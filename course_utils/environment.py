@@ -68,10 +68,16 @@ def _fold_tracebacks():
 
     def folded(kind=None, error=None, trace=None, *args, **kwargs):
         kept, left_out = _own_frames(trace)
-        lines = whole(kind, error, kept, *args, **kwargs)
-        if left_out:
-            lines = [*lines[:-1], f"... {left_out} lines of libraries are left out ...", lines[-1]]
-        return lines
+        if not left_out:
+            return whole(kind, error, trace, *args, **kwargs)
+        # What led to an error inside a library is not shown either; afterwards the error is as it was.
+        cause, suppressed = error.__cause__, error.__suppress_context__
+        error.__cause__ = None  # this suppresses the context as well
+        try:
+            lines = whole(kind, error, kept, *args, **kwargs)
+        finally:
+            error.__cause__, error.__suppress_context__ = cause, suppressed
+        return [*lines[:-1], f"... {left_out} calls inside libraries are left out ...", lines[-1]]
 
     shell.InteractiveTB.structured_traceback = folded
     shell.InteractiveTB.folds = True

@@ -66,8 +66,9 @@ def show(fig: "Figure", alt: str) -> None:
 def animate(fig: "Figure", draw: Callable[[int], object], frames: int, alt: str, seconds: float = 5) -> None:
     """Show a matplotlib figure as an animated PNG with its alt text, print that text, close the figure.
 
-    `draw(i)` draws picture i of `frames` on `fig` (most simply: moves what is there). It plays once,
-    in `seconds`, and stays on the last picture; a viewer that plays nothing shows that one. `alt` is as in `show`.
+    `draw(i)` draws picture i of `frames` on `fig` (most simply: moves what is there). It plays once, in
+    `seconds`, and stays on the last picture; a viewer that plays nothing shows that one. `alt` is as in
+    `show`.
 
     Raises `ValueError` as `show` does.
     """

@@ -57,6 +57,7 @@ def displayed(monkeypatch):
     """What is displayed: a list of (data, options)."""
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda data, **options: shown.append((data, options)))
+    monkeypatch.setattr("IPython.get_ipython", lambda: "a shell")
     return shown
 
 
@@ -72,9 +73,12 @@ def figure():
     pyplot.close("all")
 
 
-def test_show_displays_a_png_with_its_alt_text_and_prints_it(figure, displayed, capsys):
+CAPTION = {"text/html": f'<p style="max-width: 50em; margin: 0 0 1em; font-style: italic">{ALT}</p>'}
+
+
+def test_show_displays_a_png_with_its_alt_text_and_a_caption(figure, displayed):
     assert show(figure, alt=ALT) is None
-    ((data, options),) = displayed
+    (data, options), caption = displayed
     assert set(data) == {"image/png", "text/plain"}
     png = base64.b64decode(data["image/png"], validate=True)
     assert png.startswith(b"\x89PNG\r\n")
@@ -83,6 +87,11 @@ def test_show_displays_a_png_with_its_alt_text_and_prints_it(figure, displayed, 
     assert 150 < height <= 330
     assert data["text/plain"] == ALT  # no <Figure ...>, which differs from run to run
     assert options == {"metadata": {"image/png": {"alt": ALT}}, "raw": True}
+    assert caption == (CAPTION | {"text/plain": ALT}, {"raw": True})
+
+
+def test_show_prints_the_caption_alone_in_a_script(figure, capsys):
+    show(figure, alt=ALT)
     assert capsys.readouterr().out == f"{ALT}\n"
 
 
@@ -100,7 +109,7 @@ def test_show_refuses_an_alt_text_that_says_nothing(figure, displayed, capsys, a
     assert capsys.readouterr().out == ""
 
 
-def test_animate_displays_a_png_that_moves_and_whose_still_is_its_last_picture(figure, displayed, capsys):
+def test_animate_displays_a_png_that_moves_and_whose_still_is_its_last_picture(figure, displayed):
     (line,) = figure.axes[0].lines
     drawn = []
 
@@ -109,11 +118,11 @@ def test_animate_displays_a_png_that_moves_and_whose_still_is_its_last_picture(f
         line.set_ydata([0.7, 0.4, 0.2 + 0.1 * i])
 
     assert plotting.animate(figure, draw, 3, alt=ALT, seconds=2) is None
-    ((data, options),) = displayed
+    (data, options), _ = displayed
     assert drawn == [0, 1, 2]
     picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"], validate=True)))
     assert (picture.n_frames, picture.default_image) == (4, True)  # the still, and three that move
-    assert picture.info["loop"] == 0  # for ever
+    assert picture.info["loop"] == 1  # once
     assert picture.width <= 440
     pictures = [picture.convert("RGB").tobytes()]
     for position in range(1, 4):
@@ -124,7 +133,7 @@ def test_animate_displays_a_png_that_moves_and_whose_still_is_its_last_picture(f
     assert len(set(pictures)) == 3
     assert data["text/plain"] == ALT
     assert options == {"metadata": {"image/png": {"alt": ALT}}, "raw": True}
-    assert capsys.readouterr().out == f"{ALT}\n"
+    assert caption == (CAPTION | {"text/plain": ALT}, {"raw": True})
     assert not pyplot.fignum_exists(figure.number)
 
 

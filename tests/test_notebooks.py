@@ -25,7 +25,9 @@ from course_utils.checks import exercise as engine
 
 ROOT = pathlib.Path(__file__).parent.parent
 BYTES, PIXELS, LINES, COLUMNS = 500_000, 1000, 25, 110
-LAST_SECTIONS = ["When it goes wrong", "Exercises", "Recap", "Check yourself", "Go further"]
+LAST_SECTIONS = ["When it goes wrong", "On your own", "Recap", "Check yourself", "Go further"]
+# Lessons that have not got the bones of the second edition yet; the rules for these bones leave them out.
+WAITING = {"00", "09"}
 # What a learner can be seen to do. "Understand", "know" and "learn" cannot be seen.
 VERBS = set(
     """
@@ -60,9 +62,11 @@ def bones(lesson):
     title, _, rest = lesson.cells[0].source.partition("\n")
     if not re.fullmatch(rf"# {lesson.number} · \S.*", title):
         problems.append(f"the first line is `# {lesson.number} · Title`, and this is {title!r}")
-    prose = notebooks.BADGE.sub("", rest).strip()
-    if len(re.findall(r"[.!?](?=\s|$)", prose)) != 1 or "\n\n" in prose:
-        problems.append("below the title stand the badge and one sentence, and nothing else")
+    parts = [part for part in notebooks.BADGE.sub("", rest).strip().split("\n\n") if part.strip()]
+    if len(parts) != 2 or len(re.findall(r"[.!?](?=\s|$)", parts[0])) != 1:
+        problems.append("below the title stand the badge, one sentence and a line of links, and nothing else")
+    else:
+        problems += neighbours(lesson, parts[1])
     if not re.match(r"\*\*In this lesson\*\*|## In this lesson$", lesson.cells[1].source, re.MULTILINE):
         problems.append("the second cell begins with **In this lesson**")
     if tags(lesson.cells[2]) != ["setup"] or sum("setup" in tags(cell) for cell in lesson.cells) != 1:
@@ -76,6 +80,20 @@ def bones(lesson):
     for section in LAST_SECTIONS:
         if section in sections and not lesson.section(section):
             problems.append(f"the heading `## {section}` begins a cell")
+    return problems
+
+
+def neighbours(lesson, line):
+    """Links to the lesson before, the README's list and the lesson after, as far as they exist."""
+    names = [path.name for path in lessons.paths()]
+    problems = [] if "(../README.md#lessons)" in line else ["the line of links leads to ../README.md#lessons"]
+    place = names.index(lesson.name) if lesson.name in names else None
+    for step in (-1, 1) if place is not None else ():
+        if 0 <= place + step < len(names):
+            other = names[place + step]
+            consecutive = int(other[:2]) == int(lesson.number) + step
+            if consecutive and f"({other})" not in line:
+                problems.append(f"the line of links lacks {other}")
     return problems
 
 
@@ -95,14 +113,16 @@ def objectives(lesson):
             )
     if "builds on" not in text.lower():
         problems.append("it does not say what the lesson builds on")
-    costs = {
-        "minutes to study": r"\d+ ?min(utes)?\b",
-        "seconds to run": r"\d+ ?s(econds)?\b",
-        "peak memory": r"\d+(\.\d+)? ?[MG]B\b",
-    }
-    return problems + [
-        f"the cost card lacks the {what}" for what, form in costs.items() if not re.search(form, text)
-    ]
+    cost = notebooks.COST.search(text)
+    if not cost:
+        return [*problems, "it has no line of costs: **Cost**: 90 min for the core, …"]
+    written = copy.deepcopy(lesson.notebook)
+    notebooks.write_minutes(written)
+    if written.cells[1].source != text:
+        problems.append("the minutes are not those that the notebook comes to: type  make notebooks")
+    if int(cost[1]) > 120:
+        problems.append(f"the core takes about 90 minutes, and this one {cost[1]}")
+    return problems
 
 
 def errors_on_purpose(lesson):
@@ -119,8 +139,8 @@ def errors_on_purpose(lesson):
         errors = [output for output in cell.outputs if output.output_type == "error"]
         if bool(errors) != ("raises-exception" in tags(cell)):
             problems.append(f"an error is stored where the tag is, and only there: {_start(cell)}")
-        if any(len(error.traceback) != 1 for error in errors):
-            problems.append(f"the stored traceback is the message alone: {_start(cell)}")
+        if any("\n".join(error.traceback).count("\n") > 25 for error in errors):
+            problems.append(f"the stored traceback is short, without libraries' lines: {_start(cell)}")
     return problems
 
 
@@ -132,7 +152,7 @@ def recap(lesson):
 
 
 def questions(lesson):
-    """Four to six questions with lettered choices; every choice explained behind <details>, one right."""
+    """Four to six questions; each choice opens on its own and says why it is right or wrong; one is right."""
     text = "\n\n".join(cell.source for cell in lesson.section("Check yourself"))
     parts = re.split(r"^\*\*(\d+)\. ", text, flags=re.MULTILINE)[1:]
     numbers, bodies = list(map(int, parts[::2])), parts[1::2]
@@ -140,21 +160,19 @@ def questions(lesson):
         return [f"Check yourself has 4 to 6 questions `**1. …**`, numbered from 1; these are {numbers}"]
     problems = []
     for number, body in zip(numbers, bodies, strict=True):
-        opened = "\n".join(text for _, text in lessons.DETAILS.findall(body))
-        choices = re.findall(r"^- ([A-F])\. \S", lessons.DETAILS.sub("", body), re.MULTILINE)
-        if len(choices) < 2 or choices != list("ABCDEF"[: len(choices)]):
-            problems.append(f"question {number} has choices `- A. …`, `- B. …`; these are {choices}")
-        explained = dict(
-            re.findall(r"^- (?:\*\*)?([A-F]) is (?:right|wrong)(?:\*\*)?[:,]? +(\S.*)$", opened, re.MULTILINE)
-        )
-        unexplained = [choice for choice in choices if len(explained.get(choice, "").split()) < 3]
-        if unexplained or set(explained) - set(choices):
-            problems.append(
-                f"question {number}: behind <details> each choice has its line `- A is wrong: …`, "
-                f"and these have none, or one too many: {unexplained or sorted(explained)}"
-            )
-        if len(re.findall(r"^- \*\*[A-F] is right\*\*", opened, re.MULTILINE)) != 1:
-            problems.append(f"question {number} has one choice that `**X is right**`")
+        choices = lessons.DETAILS.findall(body)
+        letters = [choice[:3] for choice, _ in choices]
+        if len(choices) < 2 or letters != [f"{letter}. " for letter in "ABCDEF"[: len(choices)]]:
+            problems.append(f"question {number} has choices, each a <details> A. …, B. …; these: {letters}")
+        verdicts = [
+            re.match(r"\s*(Wrong|\*\*Right\*\*)[:,.]? (\S.*)", opened, re.DOTALL) for _, opened in choices
+        ]
+        if not all(found and len(found[2].split()) >= 3 for found in verdicts):
+            problems.append(f"question {number}: each choice opens to `Wrong: why` or `**Right**: why`")
+        elif sum(found[1] != "Wrong" for found in verdicts) != 1:
+            problems.append(f"question {number} has one right choice")
+        if lessons.DETAILS.sub("", body).strip().count("\n") > 12:
+            problems.append(f"question {number} has its choices in <details> and nothing long beside them")
     return problems
 
 
@@ -198,13 +216,26 @@ def ignored_outputs(lesson):
 
 
 def enough_proof(lesson):
-    """At least eight claims and four exercises; no claim made twice."""
+    """At least eight claims, none twice; six exercises, three of them in sections and two on new ground."""
     claims, exercises = lessons.claims(lesson), lessons.exercises(lesson)
     problems = [] if len(claims) >= 8 else [f"a lesson has at least 8 claims, and this one {len(claims)}"]
     problems += [f"claimed twice: {text}" for text in sorted(set(claims)) if claims.count(text) > 1]
-    return problems + (
-        [] if len(exercises) >= 4 else [f"a lesson has at least 4 exercises, and this one {len(exercises)}"]
-    )
+    own = sum(cell.source.startswith("### Your turn") for cell in lesson.section("On your own"))
+    if own < 2 or len(exercises) - own < 3 or len(exercises) < 6:
+        problems.append(
+            f"a lesson has at least 6 exercises, 3 in sections and 2 under On your own, and this one has "
+            f"{len(exercises) - own} and {own}"
+        )
+    return problems
+
+
+def folded_cells(lesson):
+    """A folded cell says in its first line what it does."""
+    return [
+        f"a folded cell begins with `# @title What it does`: {_start(cell)}"
+        for cell in lesson.code
+        if "folded" in tags(cell) and not re.match(r"# @title \S", cell.source)
+    ]
 
 
 def known_tags(lesson):
@@ -243,8 +274,8 @@ def pictures(lesson):
                 alt = output.metadata.get("image/png", {}).get("alt", "")
                 if not alt.strip():
                     problems.append(f"a picture has no alt text (use show): {_start(cell)}")
-                elif alt not in lessons.printed(cell).splitlines():
-                    problems.append(f"the alt text is not printed below the picture: {_start(cell)}")
+                elif not any(output.get("data", {}).get("text/plain") == alt for output in cell.outputs[1:]):
+                    problems.append(f"the alt text does not stand below the picture: {_start(cell)}")
     for cell in lesson.markdown:
         source = notebooks.BADGE.sub("", cell.source) if cell is lesson.cells[0] else cell.source
         if re.search(r"!\[\s*\]\(", source) or re.search(r"<img(?![^>]*\balt=\"[^\"])", source):
@@ -337,12 +368,12 @@ def exercise_cards(lesson):
         number, title = exercise.number, exercise.title
         if number != f"{int(lesson.number)}.{position}" or len(exercise.stars) != 3:
             problems.append(
-                f"the card of exercise {position} is `### Exercise {int(lesson.number)}.{position} · Title "
+                f"the card of exercise {position} is `### Your turn {int(lesson.number)}.{position} · Title "
                 f"★★☆ · 10 min`, and this one {number} {title} {exercise.stars}"
             )
             continue
         if number not in declared:
-            problems.append(f"exercise {number} is not declared in course_utils/checks")
+            problems.append(f"exercise {number} is not declared in course_utils/exercises")
         elif title != declared[number].title:
             problems.append(
                 f"exercise {number} is called {title!r}, and declared as {declared[number].title!r}"
@@ -406,6 +437,7 @@ RULES = [
     execution,
     ignored_outputs,
     enough_proof,
+    folded_cells,
     known_tags,
     small_file,
     pictures,
@@ -419,6 +451,8 @@ RULES = [
     sanitised,
 ]
 
+SECOND_EDITION = (bones, objectives, errors_on_purpose, questions, enough_proof, pictures, stored_normalised)
+
 
 # The lessons ------------------------------------------------------------------------------------------------
 
@@ -431,6 +465,8 @@ def stored():
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 @pytest.mark.parametrize("name", [path.name for path in lessons.paths()])
 def test_lesson(stored, name, rule):
+    if name[:2] in WAITING and rule in SECOND_EDITION:
+        pytest.skip("this lesson has not got the bones of the second edition yet")
     problems = rule(stored[name])
     assert not problems, f"{name}: {rule.__doc__}\n" + "\n".join(problems)
 
@@ -495,7 +531,9 @@ def exercise_cells(position):
         "Solution": "```python\ndef total(a, b):\n    return a + b\n```",
     }
     return [
-        new_markdown_cell(f"### Exercise 97.{position} · Sum {position} ★☆☆ · 2 min\n\nWrite `total(a, b)`."),
+        new_markdown_cell(
+            f"### Your turn 97.{position} · Sum {position} ★☆☆ · 2 min\n\nWrite `total(a, b)`."
+        ),
         code("def total(a, b):\n    raise NotImplementedError"),
         code(
             f'check("97.{position}", total)', stream(f"○ 97.{position} Sum {position}: not attempted yet\n")
@@ -512,13 +550,14 @@ def exercise_cells(position):
 def question(number):
     return f"""**{number}. What is 2 + {number}?**
 
-- A. {2 + number}
-- B. 2
+<details><summary>A. {2 + number}</summary>
 
-<details><summary>Answer</summary>
+**Right**: count on your fingers.
 
-- **A is right**: count on your fingers.
-- B is wrong: nothing was added.
+</details>
+<details><summary>B. 2</summary>
+
+Wrong: nothing was added.
 
 </details>
 """
@@ -530,15 +569,18 @@ def good_lesson():
     picture = new_output(
         "display_data", {"image/png": png(700), "text/plain": alt}, metadata={"image/png": {"alt": alt}}
     )
+    caption = new_output("display_data", {"text/html": f"<p>{alt}</p>", "text/plain": alt})
     cells = [
         new_markdown_cell(
-            f"# 97 · Sums\n\n{notebooks.badge('97_sums.ipynb')}\n\nYou will add numbers, and tell why."
+            f"# 97 · Sums\n\n{notebooks.badge('97_sums.ipynb')}\n\nYou will add numbers, and tell why.\n\n"
+            "96 Zero (not written yet) · [All lessons](../README.md#lessons)"
         ),
         new_markdown_cell(
             "**In this lesson** you will\n\n"
             "- **compute** sums;\n- **draw** a curve;\n- **explain** what 2 + 2 is.\n\n"
             "**It builds on** lesson 96.\n\n"
-            "| to study | to run | peak memory |\n|---|---|---|\n| 30 minutes | 2 seconds | 0.3 GB |"
+            "**Cost**: 0 min for the core, 0 min for what goes deeper; 2 s to run on two cores, "
+            "0.3 GB of memory."
         ),
         code(
             notebooks.setup_source(),
@@ -554,12 +596,14 @@ def good_lesson():
         new_markdown_cell("### A curve\n\nWatch where it levels off."),
         code("print(timing())", stream("0.123 s\n"), tag="nbval-ignore-output"),
         claimed("e", "f", "g", "h"),
-        code(f'show(fig, alt="{alt}")', picture, stream(f"{alt}\n")),
+        code(f'show(fig, alt="{alt}")', picture, caption),
+        *[cell for position in (1, 2, 3, 4) for cell in exercise_cells(position)],
         new_markdown_cell("## When it goes wrong\n\nTwo errors that everybody meets."),
         error("1 + '1'", "TypeError", "unsupported operand type(s) for +: 'int' and 'str'"),
         error("x", "NameError", "name 'x' is not defined"),
-        new_markdown_cell("## Exercises\n\nWrite your answer into the stub."),
-        *[cell for position in (1, 2, 3, 4) for cell in exercise_cells(position)],
+        new_markdown_cell("## On your own\n\nNew ground."),
+        *[cell for position in (5, 6) for cell in exercise_cells(position)],
+        code("# @title What is folded\nx = 1", tag="folded"),
         new_markdown_cell("## Recap\n\n" + "\n".join(f"- Line {i}." for i in range(5))),
         new_markdown_cell("## Check yourself\n\n" + "\n".join(question(number) for number in range(1, 5))),
         new_markdown_cell(
@@ -570,6 +614,7 @@ def good_lesson():
     notebook = new_notebook(cells=cells)
     for count, cell in enumerate((cell for cell in cells if cell.cell_type == "code"), 1):
         cell.execution_count = count
+    notebooks.write_minutes(notebook)
     notebooks.normalise(notebook)
     return Lesson("97_sums.ipynb", notebook)
 
@@ -579,7 +624,7 @@ def declared(monkeypatch):
     """The exercises of the good lesson, as if a module of course_utils.checks declared them."""
     monkeypatch.setattr(engine, "declared", {})
     monkeypatch.setattr(exercises, "lessons", dict)
-    for position in (1, 2, 3, 4):
+    for position in range(1, 7):
         engine.exercise(
             f"97.{position}", f"Sum {position}", reference=sum, cases=[engine.case("one", [1])], mistakes=[]
         )
@@ -654,10 +699,12 @@ BROKEN = [
     (bones, named("96_sums.ipynb"), "# 96 · Title"),
     (bones, replaced("# 97", "# 97 · Sums", "# Sums"), "first line"),
     (bones, replaced("# 97", "You will add", "You will see. You will add"), "one sentence"),
+    (bones, replaced("# 97", "../README.md#lessons", "../README.md"), "#lessons"),
+    (bones, lambda lesson: setattr(lesson, "name", lessons.paths()[0].name), "the line of links lacks"),
     (bones, without("# 97"), "first three cells"),
     (bones, without("In this lesson"), "first three cells"),
     (bones, replaced("In this lesson", "In this lesson", "Objectives"), "second cell"),
-    (bones, tagged("# Setup"), "tagged setup"),
+    (bones, tagged("# @title Setup"), "tagged setup"),
     (bones, tagged('claim("a"', "setup"), "tagged setup"),
     (bones, replaced("## Adding", "## Adding", "Adding"), "first section"),
     (bones, without("## Recap"), "'Recap'"),
@@ -668,21 +715,22 @@ BROKEN = [
     (objectives, replaced("In this lesson", "**draw**", "**understand**"), "'understand'"),
     (objectives, replaced("In this lesson", "**draw** a", "know what a"), "'know'"),
     (objectives, replaced("In this lesson", "builds on", "needs"), "builds on"),
-    (objectives, replaced("In this lesson", "30 minutes", "a while"), "minutes to study"),
-    (objectives, replaced("In this lesson", "2 seconds", "fast"), "seconds to run"),
-    (objectives, replaced("In this lesson", "0.3 GB", "little"), "peak memory"),
+    (objectives, replaced("In this lesson", "; 2 s to run", "; fast to run"), "line of costs"),
+    (objectives, replaced("In this lesson", "0.3 GB", "little"), "line of costs"),
+    (objectives, added(new_markdown_cell("word " * 2000)), "minutes"),
+    (objectives, replaced("In this lesson", " min for the core", "5 min for the core"), "core takes about"),
     (errors_on_purpose, without("1 + '1'"), "2 to 4"),
     (errors_on_purpose, added(*[error("y", "NameError", "name 'y' is not defined")] * 3), "elsewhere"),
     (errors_on_purpose, tagged('claim("a"', "raises-exception"), "and only there"),
-    (errors_on_purpose, output_of("1 + '1'", traceback=["Traceback", "TypeError"]), "message alone"),
+    (errors_on_purpose, output_of("1 + '1'", traceback=["line\n"] * 40), "short"),
     (recap, replaced("## Recap", "- Line 4.", ""), "five lines"),
     (questions, replaced("## Check", "**4. ", "**Four. "), "4 to 6"),
     (questions, replaced("## Check", "**4. ", "**5. "), "numbered from 1"),
-    (questions, replaced("## Check", "- B. 2\n", "- C. 2\n"), "choices"),
-    (questions, replaced("## Check", "- B is wrong: nothing was added.", ""), "question 1"),
+    (questions, replaced("## Check", "<summary>B. 2<", "<summary>C. 2<"), "choices"),
+    (questions, replaced("## Check", "Wrong: nothing was added.", ""), "question 1"),
     (questions, replaced("## Check", "nothing was added", "no"), "question 1"),
-    (questions, replaced("## Check", "<details>", "<div>"), "behind <details>"),
-    (questions, replaced("## Check", "B is wrong", "**B is right**"), "one choice"),
+    (questions, replaced("## Check", "Wrong: nothing", "**Right**: nothing"), "one right choice"),
+    (questions, replaced("## Check", "**1. What", "**1. A\n" + "long\n" * 15 + "What"), "nothing long"),
     (links, replaced("## Go further", "[Sums](https://example.org/sums)", "Sums"), "two links"),
     (links, replaced("## Go further", "[Sums](", "https://example.org [Sums]("), "bare"),
     (links, replaced("## Go further", "[Sums]", "[https://example.org]"), "bare"),
@@ -696,18 +744,20 @@ BROKEN = [
     (enough_proof, replaced('claim("a"', 'claim("a", 1 < 2)', ""), "8 claims"),
     (enough_proof, replaced('claim("a"', 'claim("a", 1 < 2)', 'def f():\n    claim("a", 1 < 2)'), "8 claims"),
     (enough_proof, replaced('claim("a"', 'claim("a"', 'claim("b"'), "claimed twice"),
-    (enough_proof, replaced("### Exercise 97.4", "### Exercise", "### Task"), "4 exercises"),
+    (enough_proof, replaced("### Your turn 97.4", "### Your turn", "### Task"), "6 exercises"),
+    (enough_proof, moved("## On your own"), "2 under On your own"),
+    (folded_cells, replaced("# @title What is folded", "# @title What is folded", "x = 2"), "@title"),
     (known_tags, tagged('claim("a"', "nbval-skip"), "'nbval-skip' is unknown"),
     (known_tags, replaced('claim("a"', 'claim("a"', '# NBVAL_SKIP\nclaim("a"'), "marker"),
     (small_file, printing("x" * BYTES), "500 kB"),
     (pictures, added(picture(**{"image/svg+xml": "<svg/>"})), "PNG"),
     (pictures, added(picture(**{"image/png": png(1200)})), "1200"),
     (pictures, added(picture(**{"image/png": png(100)})), "no alt text"),
-    (pictures, lambda lesson: find(lesson, "show(").outputs.pop(), "not printed"),
+    (pictures, lambda lesson: find(lesson, "show(").outputs.pop(), "does not stand"),
     (
         pictures,
         output_of("show(", metadata={"image/png": {"alt": "Another text than the caption."}}),
-        "not printed",
+        "does not stand",
     ),
     (pictures, replaced("## Adding", "The", "![A sum](https://example.org/sum.png) The"), "elsewhere"),
     (
@@ -741,16 +791,16 @@ BROKEN = [
     (clean_sources, added(code("from huggingface_hub import notebook_login")), "no place"),
     (clean_sources, added(code('plt.style.use("https://example.org/style")')), "no place"),
     (badge_and_setup, replaced("# 97", "97_sums.ipynb", "98_sums.ipynb"), "badge"),
-    (badge_and_setup, replaced("# Setup", "setup()", "setup(seed=1)"), "setup cell"),
+    (badge_and_setup, replaced("# @title Setup", "setup()", "setup(seed=1)"), "setup cell"),
     (
         badge_and_setup,
         replaced("## Adding", "The", "https://github.com/somebody/pytorch-hf-course/ The"),
         "somebody",
     ),
-    (exercise_cards, replaced("### Exercise 97.2", "97.2", "97.5"), "the card of exercise 2"),
-    (exercise_cards, replaced("### Exercise 97.2", "★☆☆", "★"), "the card of exercise 2"),
-    (exercise_cards, replaced("### Exercise 97.2", "· 2 min", "2 minutes"), "the card of exercise 2"),
-    (exercise_cards, replaced("### Exercise 97.2", "Sum 2", "Total"), "declared as 'Sum 2'"),
+    (exercise_cards, replaced("### Your turn 97.2", "97.2", "97.8"), "the card of exercise 2"),
+    (exercise_cards, replaced("### Your turn 97.2", "★☆☆", "★"), "the card of exercise 2"),
+    (exercise_cards, replaced("### Your turn 97.2", "· 2 min", "2 minutes"), "the card of exercise 2"),
+    (exercise_cards, replaced("### Your turn 97.2", "Sum 2", "Total"), "declared as 'Sum 2'"),
     (exercise_cards, without("def total"), 'check("97.1", …)'),
     (exercise_cards, replaced('check("97.2"', "97.2", "97.3"), 'check("97.2", …)'),
     (exercise_cards, replaced('check("97.2"', "total", "lambda a, b: a"), 'check("97.2", …)'),
@@ -763,8 +813,8 @@ BROKEN = [
         "else",
     ),
     (exercise_cards, replaced("<summary>Hint 2", "```python", "```"), "a python fence"),
-    (exercise_cards, without("### Exercise 97.4"), "97.4 is declared and has no card"),
-    (exercise_cards, lambda lesson: lesson.cells.extend(exercise_cells(5)), "97.5 is not declared"),
+    (exercise_cards, without("### Your turn 97.4"), "97.4 is declared and has no card"),
+    (exercise_cards, lambda lesson: lesson.cells.extend(exercise_cells(7)), "97.7 is not declared"),
     (held_out_rows, added(code("data.rotten_tomatoes(with_test=True)")), "with_test"),
     (stored_normalised, lambda lesson: find(lesson, "# 97").update(id="another"), "normalised"),
     (stored_normalised, lambda lesson: lesson.notebook.metadata.update(authors=[]), "normalised"),

@@ -5,7 +5,9 @@ notebook is its only source, so this changes nothing but the badge line, the set
 metadata.
 """
 
+import copy
 import hashlib
+import math
 import pathlib
 import re
 import sys
@@ -15,9 +17,17 @@ import tomllib
 ROOT = pathlib.Path(__file__).parent.parent
 FOLDER = ROOT / "notebooks"
 BADGE = re.compile(r"^\[!\[Open in Colab\].*$", re.MULTILINE)
-TAGS = {"nbval-ignore-output", "raises-exception", "setup"}
+TAGS = {"folded", "nbval-ignore-output", "raises-exception", "setup"}
+FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # in JupyterLab, on Colab
+COST = re.compile(
+    r"^\*\*Cost\*\*: (\d+) min for the core, (\d+) min for what goes deeper; "
+    r"(\d+) s to run on two cores, (\d\.\d) GB of memory\.$",
+    re.MULTILINE,
+)
+CARD = re.compile(r"### Your turn (\d+\.\d+) · (.+?) (★+)(☆*) · (\d+) min")
 SETUP = """\
-# Setup, the same in every lesson. On Colab it installs what is missing; elsewhere it installs nothing.
+# @title Setup, the same in every lesson
+# On Colab it installs what is missing; elsewhere it installs nothing.
 import importlib.util
 import subprocess
 import sys
@@ -64,8 +74,15 @@ def badge(name):
 def store_all(numbers=()):
     """Run and store the lessons whose numbers ("01") are given, or all; a line each on time, memory, size.
 
-    Raises `SystemExit` naming the numbers that fit no notebook, and whatever a cell raises.
+    Raises `SystemExit` where course_utils is not this checkout's, or naming the numbers that fit no
+    notebook, and whatever a cell raises.
     """
+    import nbformat
+
+    import course_utils
+
+    if pathlib.Path(course_utils.__file__).parent.parent != ROOT:
+        raise SystemExit(f"course_utils is installed from elsewhere: in {ROOT}, type  make notebooks")
     paths = sorted(FOLDER.glob("*.ipynb"))
     unknown = set(numbers) - {path.name[:2] for path in paths}
     if unknown:
@@ -78,6 +95,10 @@ def store_all(numbers=()):
             seconds, megabytes = store(path)
             size = path.stat().st_size / 1000
             print(f"{path.name}: {seconds:.0f} s, {megabytes:.0f} MB of memory at the peak, {size:.0f} kB")
+            notebook = nbformat.read(path, as_version=4)
+            core, deeper = minutes(notebook)
+            rate = words_a_line(notebook)
+            print(f"   {core:.0f} min core, {deeper:.0f} min deeper, {rate:.1f} words a line of shown code")
 
 
 def store(path):
@@ -98,6 +119,7 @@ def store(path):
             client.execute_cell(cell, index)
         seconds = time.perf_counter() - start
         megabytes = _peak_megabytes(client)
+    write_minutes(notebook)
     normalise(notebook)
     nbformat.validate(notebook)
     nbformat.write(notebook, path)
@@ -141,6 +163,8 @@ def normalise(notebook):
     for cell in notebook.cells:
         tags = [tag for tag in cell.metadata.get("tags", []) if tag in TAGS]
         cell.metadata = {"tags": tags} if tags else {}
+        if {"folded", "setup"} & set(tags):
+            cell.metadata |= copy.deepcopy(FOLDED)
         digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()
         cell.id = next(digest[i : i + 8] for i in range(0, 56) if digest[i : i + 8] not in seen)
         seen.add(cell.id)
@@ -154,12 +178,79 @@ def normalise(notebook):
     notebook.nbformat_minor = 5
 
 
+def write_minutes(notebook):
+    """Write into the line of costs how long the lesson takes to study, rounded up to five minutes."""
+    core, deeper = (5 * math.ceil(found / 5) for found in minutes(notebook))
+    cost = notebook.cells[1]
+    cost.source = COST.sub(
+        rf"**Cost**: {core} min for the core, {deeper} min for what goes deeper; "
+        r"\3 s to run on two cores, \4 GB of memory.",
+        cost.source,
+    )
+
+
+def minutes(notebook):
+    """How long a lesson takes to study: (minutes of the core, minutes of what goes deeper).
+
+    Prose at 160 words a minute, shown code at 8 s a line, a figure 20 s, an exercise as on its card, a
+    question one minute. What goes deeper are the sections marked so and On your own.
+    """
+    found, part, exercise, section = [0.0, 0.0], 0, 0, ""
+    for cell in notebook.cells:
+        heading = re.match(r"## (.+)", cell.source) if cell.cell_type == "markdown" else None
+        if heading:
+            section = heading[1]
+            part = int(section.startswith("◆ Deeper") or section == "On your own")
+        if exercise:  # the stub, the check and the details belong to the card
+            exercise -= 1
+            continue
+        card = CARD.match(cell.source) if cell.cell_type == "markdown" else None
+        if card:
+            found[part] += int(card[5])
+            exercise = 3
+        elif cell.cell_type == "markdown" and section == "Check yourself":
+            found[part] += len(re.findall(r"^\*\*\d+\. ", cell.source, re.MULTILINE))
+        elif cell.cell_type == "markdown":
+            found[part] += words(cell) / 160
+        else:
+            found[part] += lines(cell) * 8 / 60
+            found[part] += sum("image/png" in output.get("data", {}) for output in cell.outputs) * 20 / 60
+    return tuple(found)
+
+
+def words(cell):
+    """The words of a markdown cell."""
+    return len(re.findall(r"[\w'’]+", cell.source))
+
+
+def lines(cell):
+    """The lines of code of a cell that are shown."""
+    tags = cell.metadata.get("tags", [])
+    hidden = "folded" in tags or "setup" in tags
+    return 0 if hidden else sum(bool(line.strip()) for line in cell.source.splitlines())
+
+
+def words_a_line(notebook):
+    """The words of prose for a line of shown code, over a lesson's sections without its exercises."""
+    prose = code = exercise = 0
+    for cell in notebook.cells[3:]:
+        if cell.cell_type == "markdown" and cell.source.startswith("## On your own"):
+            break
+        if exercise:
+            exercise -= 1
+        elif cell.cell_type == "markdown" and CARD.match(cell.source):
+            exercise = 3
+        elif cell.cell_type == "markdown":
+            prose += words(cell)
+        else:
+            code += lines(cell)
+    return prose / max(code, 1)
+
+
 def _merge_streams(outputs):
-    """Outputs with neighbouring prints joined into one and machine paths out of tracebacks."""
+    """Outputs with neighbouring prints joined into one."""
     merged = []
     for output in outputs:
-        if output.output_type == "error":
-            output.traceback = [f"{output.ename}: {output.evalue}"]
         joins = merged and output.output_type == merged[-1].output_type == "stream"
         if joins and output.name == merged[-1].name:
             merged[-1].text += output.text
