@@ -17,7 +17,10 @@ DECLARED = {
     for number, exercise in exercises.of_lesson(lesson).items()
 }
 MISTAKES = [
-    (number, index) for number, exercise in DECLARED.items() for index in range(len(exercise.mistakes))
+    (number, index, variant)
+    for number, exercise in DECLARED.items()
+    for index, mistake in enumerate(exercise.mistakes)
+    for variant in range(len(mistake.answers))
 ]
 
 
@@ -75,10 +78,10 @@ def test_the_mistakes_are_at_least_three_and_told_apart(number):
     assert all(len(explanation.split()) >= 5 for explanation in explanations)
 
 
-@pytest.mark.parametrize(("number", "index"), MISTAKES)
-def test_a_mistake_is_refused_with_its_own_explanation(number, index):
+@pytest.mark.parametrize(("number", "index", "variant"), MISTAKES)
+def test_a_mistake_is_refused_with_its_own_explanation(number, index, variant):
     mistake = DECLARED[number].mistakes[index]
-    said = verdict(number, mistake.answer)
+    said = verdict(number, mistake.answers[variant])
     assert said.startswith(f"✗ {number} {DECLARED[number].title}: {mistake.explanation}"), said
 
 

@@ -118,7 +118,7 @@ def test_animate_displays_a_png_that_moves_and_whose_still_is_its_last_picture(f
         line.set_ydata([0.7, 0.4, 0.2 + 0.1 * i])
 
     assert plotting.animate(figure, draw, 3, alt=ALT, seconds=2) is None
-    (data, options), _ = displayed
+    (data, options), caption = displayed
     assert drawn == [0, 1, 2]
     picture = Image.open(io.BytesIO(base64.b64decode(data["image/png"], validate=True)))
     assert (picture.n_frames, picture.default_image) == (4, True)  # the still, and three that move

@@ -842,7 +842,9 @@ def test_modules(scale):
 def test_parameters_are_part_of_a_module(scale):
     assert "its parameters: the keys are ['scale'], expected ['weight', 'frozen']" in said(OtherName)
     assert "its parameters: in item ['weight'] the value is '(1,)', expected '(3,)'" in said(OtherShape)
-    assert '   on the input "input 1":\n   constructor arguments = (3,)\n   x = torch.tensor(' in said(OtherShape)
+    assert '   on the input "input 1":\n   constructor arguments = (3,)\n   x = torch.tensor(' in said(
+        OtherShape
+    )
 
 
 def test_gradients_of_a_module(scale):
