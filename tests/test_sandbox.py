@@ -317,15 +317,19 @@ def test_what_waits_or_ends_gets_the_true_reason(monkeypatch):
     assert sys.stdin is stdin and not stdin.closed
 
 
-def test_exit_in_ipython_does_not_end_the_kernel(monkeypatch):
-    ended = []
-    shell = types.SimpleNamespace(ask_exit=lambda: ended.append(True))
+def test_in_ipython_an_answer_neither_ends_the_kernel_nor_shows_figures(monkeypatch):
+    ended, shown = [], []
+    display = types.SimpleNamespace(publish=shown.append)
+    shell = types.SimpleNamespace(ask_exit=lambda: ended.append(True), display_pub=display)
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
     declare(lambda x: x * 2, *NUMBERS)
     text = said(lambda x: shell.ask_exit())
     assert "`exit()` would end the kernel: leave a function with `return`" in text and not ended
+    said(lambda x: display.publish("a figure"))
+    assert not shown
     shell.ask_exit()
-    assert ended == [True]
+    display.publish("mine")
+    assert ended == [True] and shown == ["mine"]
 
 
 def test_a_compiled_answer_is_judged_as_the_function_that_it_is():
