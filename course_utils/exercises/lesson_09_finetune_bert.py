@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from course_utils import data
-from course_utils.checks.exercise import case, exercise, mistake
+from course_utils.checks.exercise import case, exercise, mistake, no_models
 
 random = torch.Generator().manual_seed(9)
 
@@ -92,6 +92,7 @@ exercise(
         ),
         case("attention", nn.MultiheadAttention(4, 2)),
         case("nothing is trained", frozen(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), "0.", "1.")),
+        case("eleven layers, whose names sort as text", nn.Sequential(*[nn.Linear(2, 2) for _ in range(11)])),
         case("a convolution", nn.Sequential(nn.Conv1d(2, 3, 3), nn.Linear(3, 2))),
     ],
     mistakes=[
@@ -142,6 +143,7 @@ exercise(
         case("the first step", 0, 1e-4, 10, 100),
         case("in the warm-up", 5, 1e-4, 10, 100),
         case("at the peak", 10, 1e-4, 10, 100),
+        case("early on the way down", 32, 1e-4, 10, 100),
         case("on the way down", 55, 1e-4, 10, 100),
         case("the last step", 100, 1e-4, 10, 100),
         case("after the end", 130, 1e-4, 10, 100),
@@ -168,12 +170,6 @@ exercise(
         mistake(
             "The rate stays at its peak after the warm-up; it should fall to 0 in a straight line.",
             lambda step, peak, warmup, total: peak * step / warmup if step < warmup else peak,
-        ),
-        mistake(
-            "With warmup = 0 you divide by zero. Look at `step < warmup` first: then the division is safe.",
-            lambda step, peak, warmup, total: (
-                peak * min(step / warmup, max(0.0, (total - step) / (total - warmup)))
-            ),
         ),
     ],
 )
@@ -205,6 +201,9 @@ exercise(
         case("two parts, too long", [torch.tensor([3.0]), torch.tensor([4.0])], 1.0),
         case("a matrix and a vector, far too long", [floats(3, 4) * 50, floats(4) * 0.1], 1.0),
         case("short enough", [torch.tensor([0.1, -0.2]), torch.tensor([[0.05]])], 1.0),
+        case(
+            "shorter than 1, longer than the limit", [torch.tensor([0.3, 0.4]), torch.tensor([[0.2]])], 0.25
+        ),
         case("another limit", [floats(5), floats(2, 2)], 0.25),
         case("no gradient at all", [torch.zeros(2), torch.zeros(3)], 1.0),
     ],
@@ -338,18 +337,19 @@ exercise(
     "Beat a coin by hand",
     reference=by_hand,
     judge=judge_by_hand,
+    rules=[no_models()],
     cases=[case("the validation sentences", validation()[0])],
     mistakes=[
         mistake(
-            "You call everything praise. That is right half of the time, like a coin: look at the words.",
+            "You call everything positive. That is right half of the time, like a coin: look at the words.",
             lambda sentences: [1] * len(sentences),
         ),
         mistake(
-            "You call everything scorn. That is right half of the time, like a coin: look at the words.",
+            "You call everything negative. That is right half of the time, like a coin: look at the words.",
             lambda sentences: [0] * len(sentences),
         ),
         mistake(
-            "Your rule is the right way round for scorn: 1 stands for praise.",
+            "Your rule is the right way round for negative: 1 stands for positive.",
             lambda sentences: [1 - answer for answer in by_hand(sentences)],
         ),
     ],
