@@ -210,7 +210,7 @@ def graph(
         ax.plot([x[p] for p in path[:-1]], [y[p] for p in path[:-1]], color="#666666", linewidth=1, marker="")
         # An arrow ends where the box of its target begins, whatever the size of either.
         arrow = {"arrowstyle": "-|>", "color": "#666666", "shrinkA": 0, "shrinkB": 1, "patchB": boxes[end]}
-        ax.annotate("", (x[end], y[end]), (x[path[-2]], y[path[-2]]), arrowprops=arrow, zorder=4)
+        ax.annotate("", (x[end], y[end]), (x[path[-2]], y[path[-2]]), arrowprops=arrow, zorder=2)
     ax.set(xlim=(min(x.values()) - 0.6, max(x.values()) + 0.6), ylim=(-0.5, len(layers) - 0.5))
     ax.set_axis_off()
 
