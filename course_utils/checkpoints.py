@@ -3,10 +3,14 @@
 import os
 import pathlib
 import shutil
+from typing import TYPE_CHECKING
 
 from course_utils import environment, hub
 from course_utils.errors import CourseError
 from course_utils.package_files import file_sha256, package_file
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 EMBEDDED = "embedded"
 HUB = "google-bert/bert-base-uncased"
@@ -24,8 +28,11 @@ SHA256 = {
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 }
 
+# `save` writes the names of the files that it wrote into this file of a folder.
+MARKER = "course_checkpoint.txt"
 
-def choose(name=None):
+
+def choose(name: str | os.PathLike | None = None) -> str:
     """The folder of the checkpoint to start from, a `str` for `from_pretrained`; prints which one, and why.
 
     `name` is "embedded", a hub id such as "google-bert/bert-base-uncased", or a folder. Without it the
@@ -50,13 +57,14 @@ def choose(name=None):
     if name == EMBEDDED:
         folder, name = os.path.dirname(embedded()), "embedded all-MiniLM-L6-v2"
     else:
+        _recover(pathlib.Path(name))
         folder = name if os.path.isdir(name) else _fetch(name)
         _refuse_unusable(name, folder)
     print(f"Checkpoint: {name} ({why})")
     return folder
 
 
-def embedded():
+def embedded() -> str:
     """The path of the embedded checkpoint's `model.safetensors`, after checking every file's SHA-256.
 
     Raises `CourseError` if the package is missing, incomplete or damaged.
@@ -65,35 +73,78 @@ def embedded():
     return paths[0]
 
 
-def save(model, tokenizer, folder):
-    """Save a model and its tokenizer with their `save_pretrained`; what was in `folder` is replaced whole.
+def save(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", folder: str | os.PathLike) -> None:
+    """Save a model and its tokenizer with their `save_pretrained`; an earlier save in `folder` is replaced.
 
-    Everything is written beside `folder` first and renamed at the end: a full disk or an interruption
-    leaves what was there before.
+    Everything is written beside `folder` first and renamed at the end. Whenever this is interrupted, a full
+    disk and a killed process included, the earlier save or the new one is whole, and `choose(folder)` finds
+    it. A file in the folder lists what was written: a folder that was not made here, or that holds anything
+    else by now, is left alone.
 
-    Raises `CourseError` if it cannot be written, for instance because the disk is full.
+    Raises `CourseError` if `folder` is something else than an earlier save, or cannot be written.
     """
-    from safetensors import SafetensorError
-
     folder = pathlib.Path(folder)
-    part, old = folder.with_name(folder.name + ".part"), folder.with_name(folder.name + ".old")
-    shutil.rmtree(part, ignore_errors=True)
+    _recover(folder)
+    _refuse_foreign(folder)
+    part, old = _beside(folder, "part"), _beside(folder, "old")
     try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
         model.save_pretrained(part)
         tokenizer.save_pretrained(part)
-        shutil.rmtree(old, ignore_errors=True)
+        files = sorted(path.name for path in part.iterdir())
+        (part / MARKER).write_text("\n".join(files), encoding="utf8")  # the last: with it, the save is whole
         if folder.exists():
             folder.rename(old)
         part.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(part, ignore_errors=True)
-        if old.exists() and not folder.exists():
+    except BaseException as error:  # KeyboardInterrupt, too
+        if not folder.exists() and old.exists():
             old.rename(folder)
+        shutil.rmtree(part, ignore_errors=True)
+        if not isinstance(error, Exception):
+            raise
         raise CourseError(
             f"The model could not be saved in {folder}: {error}. What was saved there before is as it was. "
             "Free some disk space, or choose another folder."
         ) from error
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _beside(folder, stage):
+    """The folder in which `save` prepares `folder`'s new content, or keeps its old one for a moment."""
+    return folder.with_name(f".{folder.name}.course-checkpoint-{stage}")
+
+
+def _recover(folder):
+    """Finish or undo what an interrupted `save` left beside `folder`."""
+    part, old = _beside(folder, "part"), _beside(folder, "old")
+    if not folder.exists() and not folder.is_symlink():
+        for whole in (part, old):
+            if not folder.exists() and (whole / MARKER).is_file():
+                whole.rename(folder)
+    if (folder / MARKER).is_file():
+        for rest in (part, old):
+            shutil.rmtree(rest, ignore_errors=True)
+
+
+def _refuse_foreign(folder):
+    """Raise `CourseError` if `folder` is there and is not just what an earlier `save` wrote."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise CourseError(
+            f"{folder} is a file or a link, and not a folder of a saved model. Name another one."
+        )
+    if not folder.exists():
+        return
+    found = {path.name for path in folder.iterdir()} - {MARKER}
+    known = (
+        set((folder / MARKER).read_text(encoding="utf8").split("\n"))
+        if (folder / MARKER).is_file()
+        else set()
+    )
+    if found - known:
+        raise CourseError(
+            f"{folder} holds what no earlier save wrote ({', '.join(sorted(found - known)[:3])}), and saving "
+            "would delete it. Name a new folder, or move these files first."
+        )
 
 
 def _fetch(name):
