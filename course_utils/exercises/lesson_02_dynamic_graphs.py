@@ -1,38 +1,121 @@
 """Exercises of lesson 02, dynamic graphs: their references, inputs and typical mistakes."""
 
+import logging
+
 import torch
+from torch import nn
 
-from course_utils.checks.exercise import case, exercise, mistake
+from course_utils.checks.exercise import Draw, calls, case, exercise, forbid, mistake, shown
 
-random = torch.Generator().manual_seed(2)
+ONCE = calls("program", most=1, least=1)
+
+# Programs that leave a graph, for 2.1, 2.2, 2.3 and 2.10 -------------------------------------------------
 
 
-def floats(*shape):
-    return torch.randn(*shape, generator=random)
+def leaf(*numbers):
+    return torch.tensor(numbers, requires_grad=True)
+
+
+def chain():
+    return leaf(1.0, 2.0).exp().sum()
+
+
+def two_leaves():
+    a, b = leaf(1.0), leaf(1.0)
+    return (a * 3 + b.exp()).tanh()
+
+
+def several_paths():
+    y = leaf(1.0).exp()
+    return (y * y.sin() + y).sum()
+
+
+def short_way_first():
+    y = leaf(1.0).exp()
+    return y + y.sin().cos().sin()
+
+
+def long_way_first():
+    y = leaf(1.0).exp()
+    return y.sin().cos().sin() + y
+
+
+def used_twice():
+    y = leaf(1.0).exp()
+    return (y + y) * (y + y)
+
+
+def halved():
+    x = leaf(5.0, 5.0)
+    while x.sum() > 1:
+        x = x / 2
+    return x
+
+
+def without_a_graph():
+    return torch.ones(3).sum()
+
+
+def forty_diamonds():
+    x = leaf(1.0)
+    for _ in range(40):
+        x = x.sin() + x.cos()
+    return x
+
+
+def five_thousand_deep():
+    x = leaf(1.0)
+    for _ in range(5000):
+        x = x + 1
+    return x
+
+
+LEAF = "torch.tensor([1.0], requires_grad=True)"
+TEXTS = {
+    chain: "lambda: torch.tensor([1.0, 2.0], requires_grad=True).exp().sum()",
+    two_leaves: f"lambda: ({LEAF} * 3 + {LEAF}.exp()).tanh()",
+    several_paths: f"lambda: (lambda y: (y * y.sin() + y).sum())({LEAF}.exp())",
+    short_way_first: f"lambda: (lambda y: y + y.sin().cos().sin())({LEAF}.exp())",
+    long_way_first: f"lambda: (lambda y: y.sin().cos().sin() + y)({LEAF}.exp())",
+    used_twice: f"lambda: (lambda y: (y + y) * (y + y))({LEAF}.exp())",
+    halved: "a function: x = torch.full((2,), 5.0, requires_grad=True), then while x.sum() > 1: x = x / 2",
+    without_a_graph: "lambda: torch.ones(3).sum()",
+    forty_diamonds: f"a function: x = {LEAF}, then 40 times x = x.sin() + x.cos()",
+    five_thousand_deep: f"a function: x = {LEAF}, then 5,000 times x = x + 1",
+}
+
+
+def programs(**named):
+    return [case(name.replace("_", " "), shown(TEXTS[known], known)) for name, known in named.items()]
+
+
+def sources(node):
+    return [source for source, _ in node.next_functions if source is not None]
+
+
+def ordered(result):
+    """The nodes behind a result, each after its sources: the first sources first."""
+    order, seen, todo = [], set(), [(result.grad_fn, False)]
+    while todo:
+        node, done = todo.pop()
+        if done:
+            order.append(node)
+        elif node is not None and node not in seen:
+            seen.add(node)
+            todo.append((node, True))
+            todo += [(source, False) for source in reversed(sources(node))]
+    return order
 
 
 # 2.1 ---------------------------------------------------------------------------------------------------
 
 
-def visited(root):
-    seen, todo = set(), [root.grad_fn]
-    while todo:
-        node = todo.pop()
-        if node is not None and node not in seen:
-            seen.add(node)
-            todo += [source for source, _ in node.next_functions]
-    return seen
-
-
 def count_nodes(program):
-    return len(visited(program()))
+    return len(ordered(program()))
 
 
-def paths_counted(program):
-    def count(node):
-        return 0 if node is None else 1 + sum(count(source) for source, _ in node.next_functions)
-
-    return count(program().grad_fn)
+def every_path(node):
+    return 0 if node is None else 1 + sum(every_path(source) for source in sources(node))
 
 
 def first_path(program):
@@ -43,56 +126,35 @@ def first_path(program):
     return count
 
 
-def without_leaves(program):
-    return sum(not hasattr(node, "variable") for node in visited(program()))
-
-
-def edges_counted(program):
-    return sum(source is not None for node in visited(program()) for source, _ in node.next_functions)
-
-
-def chain():
-    return torch.ones(2, requires_grad=True).exp().sum()
-
-
-def diamond():
-    x = torch.ones(2, requires_grad=True)
-    y = x.exp()
-    return (y * y.sin() + y).sum()
-
-
-def two_leaves():
-    a, b = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
-    return (a * 3 + b.exp()).tanh().mean()
-
-
-def no_graph():
-    return torch.ones(3).sum()
-
-
-def branch_and_loop():
-    x = torch.full((2,), 5.0, requires_grad=True)
-    while x.sum() > 1:
-        x = x / 2
-    return x
+def with_none(program):
+    seen, todo = set(), [program().grad_fn]
+    while todo:
+        node = todo.pop()
+        if node not in seen:
+            seen.add(node)
+            todo += [source for source, _ in node.next_functions] if node else []
+    return len(seen)
 
 
 exercise(
     "2.1",
     "Count the nodes",
     reference=count_nodes,
-    cases=[
-        case("a chain", chain),
-        case("a node that several paths reach", diamond),
-        case("two leaves", two_leaves),
-        case("a loop", branch_and_loop),
-        case("a result without a graph", no_graph),
-    ],
+    returns="the number of nodes",
+    cases=programs(
+        a_chain=chain,
+        several_paths_to_one_node=several_paths,
+        two_leaves=two_leaves,
+        a_source_used_twice=used_twice,
+        a_loop=halved,
+        a_result_without_a_graph=without_a_graph,
+    ),
+    rules=[ONCE],
     mistakes=[
         mistake(
             "You count a node again for every path that leads to it. Keep a set of the nodes that you "
             "have seen.",
-            paths_counted,
+            lambda program: every_path(program().grad_fn),
         ),
         mistake(
             "You follow only the first of a node's `next_functions`; a product or a sum has two.",
@@ -100,11 +162,24 @@ exercise(
         ),
         mistake(
             "The leaves are missing: `AccumulateGrad` is a node too, the one where a gradient is stored.",
-            without_leaves,
+            lambda program: sum(not hasattr(node, "variable") for node in ordered(program())),
         ),
         mistake(
             "These are the edges, the arrows; the nodes are asked for.",
-            edges_counted,
+            lambda program: sum(len(sources(node)) for node in ordered(program())),
+        ),
+        mistake(
+            "You count different names; two sums have the same name and are two nodes. Put the nodes "
+            "themselves into the set.",
+            lambda program: len({node.name() for node in ordered(program())}),
+        ),
+        mistake(
+            "The last node is missing: the result's own `grad_fn` counts as well.",
+            lambda program: max(count_nodes(program) - 1, 0),
+        ),
+        mistake(
+            "You count `None` as well: it stands for an input that asks for no gradient, and is no node.",
+            with_none,
         ),
     ],
 )
@@ -112,66 +187,118 @@ exercise(
 # 2.2 ---------------------------------------------------------------------------------------------------
 
 
-def shrink(vector, limit):
-    while vector.norm() > limit:
-        vector = vector * 0.9
-    return vector
+def all_arrows(program):
+    return [(source.name(), node.name()) for node in ordered(program()) for source in sources(node)]
 
 
-def once_too_often(vector, limit):
-    while vector.norm() >= limit:
-        vector = vector * 0.9
-    return vector
+def arrows(program):
+    return sorted(all_arrows(program))
 
 
-def exactly_to_the_limit(vector, limit):
-    return vector * limit / vector.norm() if vector.norm() > limit else vector
+def arrows_by_path(program):
+    def visit(node):
+        found = [(source.name(), node.name()) for source in sources(node)]
+        return found + [pair for source in sources(node) for pair in visit(source)]
+
+    root = program().grad_fn
+    return sorted(visit(root)) if root else []
 
 
-def largest_element(vector, limit):
-    while vector.abs().max() > limit:
-        vector = vector * 0.9
-    return vector
+def arrows_to_new_nodes(program):
+    root = program().grad_fn
+    pairs, seen, todo = [], {root}, [root] if root else []
+    while todo:
+        node = todo.pop()
+        for source in sources(node):
+            if source not in seen:
+                seen.add(source)
+                todo.append(source)
+                pairs.append((source.name(), node.name()))
+    return sorted(pairs)
 
 
-def in_place(vector, limit):
-    while vector.norm() > limit:
-        vector *= 0.9
-    return vector
+def arrows_in_walking_order(program, take, turned=False):
+    pairs, seen, todo = [], set(), [program().grad_fn]
+    while todo:
+        node = todo.pop(take)
+        if node is not None and node not in seen:
+            seen.add(node)
+            pairs += [(source.name(), node.name())[:: -1 if turned else 1] for source in sources(node)]
+            todo += sources(node)
+    return pairs
+
+
+def arrows_by_recursion(program, turned=False):
+    pairs, seen = [], set()
+
+    def visit(node):
+        if node is None or node in seen:
+            return
+        seen.add(node)
+        for source in sources(node):
+            pairs.append((source.name(), node.name())[:: -1 if turned else 1])
+            visit(source)
+
+    visit(program().grad_fn)
+    return pairs
 
 
 exercise(
     "2.2",
-    "Until it fits",
-    reference=shrink,
-    gradients=True,
-    cases=[
-        case("two times too long", torch.tensor([3.0, 4.0]), 2.5),
-        case("already small enough", torch.tensor([0.3, -0.4]), 1.0),
-        case("a norm of exactly the limit", torch.tensor([3.0, 4.0]), 5.0),
-        case("very long", floats(6) * 100, 3.0),
-    ],
+    "The arrows",
+    reference=arrows,
+    returns="the list of pairs",
+    cases=programs(
+        a_chain=chain,
+        several_paths_to_one_node=several_paths,
+        two_leaves=two_leaves,
+        a_source_used_twice=used_twice,
+        a_result_without_a_graph=without_a_graph,
+    ),
+    rules=[ONCE],
     mistakes=[
         mistake(
-            "A norm of exactly `limit` is small enough: the loop goes on only while the norm is larger (>).",
-            once_too_often,
+            "Your pairs are the wrong way round: the source comes first, then the node that used it.",
+            lambda program: sorted((node, source) for source, node in all_arrows(program)),
+            lambda program: arrows_in_walking_order(program, -1, turned=True),
+            lambda program: arrows_in_walking_order(program, 0, turned=True),
+            lambda program: arrows_by_recursion(program, turned=True),
         ),
         mistake(
-            "You scale to exactly the limit in one go; multiply by 0.9 as often as it takes.",
-            exactly_to_the_limit,
+            "You list a node's arrows again for every way that leads to it. Keep a set of the nodes that "
+            "you have seen.",
+            arrows_by_path,
         ),
         mistake(
-            "You compare the largest element; the norm of the whole vector is asked for.",
-            largest_element,
+            "You note an arrow only when its source is new; an arrow to a source that you have seen counts "
+            "as well.",
+            arrows_to_new_nodes,
         ),
         mistake(
-            "The numbers are right, but detach (or no_grad, or .data) cut the graph: no gradient reaches "
-            "`vector`.",
-            lambda vector, limit: shrink(vector.detach(), limit),
+            "Equal pairs are lost (in a set or a dict): a node that uses one source twice has two arrows.",
+            lambda program: sorted(set(all_arrows(program))),
         ),
         mistake(
-            "`*=` writes into the caller's vector. `vector = vector * 0.9` makes a new one.",
-            in_place,
+            "The pairs are right and the list is not sorted.",
+            all_arrows,
+            lambda program: arrows_in_walking_order(program, -1),
+            lambda program: arrows_in_walking_order(program, 0),
+            arrows_by_recursion,
+            lambda program: arrows(program)[::-1],
+        ),
+        mistake(
+            "The names are shortened; `node.name()` in full is asked for.",
+            lambda program: [
+                tuple(name.removesuffix("Backward0") for name in pair) for pair in arrows(program)
+            ],
+            lambda program: [
+                tuple(name.removeprefix("torch::autograd::").removesuffix("Backward0") for name in pair)
+                for pair in arrows(program)
+            ],
+        ),
+        mistake(
+            "The arrows that begin at leaves are missing: `AccumulateGrad` is a source too.",
+            lambda program: [pair for pair in arrows(program) if "AccumulateGrad" not in pair[0]],
         ),
     ],
 )
@@ -179,52 +306,136 @@ exercise(
 # 2.3 ---------------------------------------------------------------------------------------------------
 
 
-def combined(tree, leaves, combine, leaf=lambda row: row):
-    if isinstance(tree, int):
-        return leaf(leaves[tree])
-    return combine(*(combined(part, leaves, combine, leaf) for part in tree))
+def in_order(program):
+    return ordered(program())
 
 
-def tree_state(tree, leaves, weight):
-    return combined(tree, leaves, lambda left, right: torch.tanh(torch.cat([left, right]) @ weight))
+def places(answer, program):
+    """What an answer to 2.3 gives, each node as its number in `ordered`, so that two runs can be compared."""
+    results = []
+
+    def noted():
+        results.append(program())
+        return results[-1]
+
+    given = answer(noted)
+    numbers = {node: number for number, node in enumerate(ordered(results[0]))} if results else {}
+    if not isinstance(given, list | tuple):
+        return given
+    return [numbers.get(node, node) for node in given]
+
+
+def judge_order(numbers, program):
+    order = ordered(program())
+    if not isinstance(numbers, list):
+        return f"a list of nodes is asked for, and this is of type {type(numbers).__name__}"
+    for item in numbers:
+        if item is None:
+            return "the list holds `None`: an input that asks for no gradient, and no node"
+        if isinstance(item, str):
+            return "the list holds names; the nodes themselves are asked for"
+        if not isinstance(item, int):
+            return f"the list holds something that is no node of this graph, of type {type(item).__name__}"
+    name = [node.name() for node in order]
+    place = {number: position for position, number in enumerate(numbers)}
+    if len(place) < len(numbers):
+        double = next(number for number in numbers if numbers.count(number) > 1)
+        return f"{name[double]} stands {numbers.count(double)} times in the list, and once is right"
+    for number in range(len(order)):
+        if number not in place:
+            return f"{len(numbers)} nodes of {len(order)} are in the list; {name[number]} is missing"
+    for number, node in enumerate(order):
+        for source in map(order.index, sources(node)):
+            if place[source] > place[number]:
+                return f"{name[number]} stands before its source {name[source]}"
+    return ""
+
+
+def found_first(program, take):
+    found, seen, todo = [], set(), [program().grad_fn]
+    while todo:
+        node = todo.pop(take)
+        if node is not None and node not in seen:
+            seen.add(node)
+            found.append(node)
+            todo += sources(node)
+    return found
+
+
+def before_its_sources(program):
+    found, seen = [], set()
+
+    def visit(node):
+        if node is not None and node not in seen:
+            seen.add(node)
+            found.append(node)
+            for source in sources(node):
+                visit(source)
+
+    visit(program().grad_fn)
+    return found
+
+
+def without_a_set(program):
+    found = []
+
+    def visit(node):
+        for source in sources(node):
+            visit(source)
+        found.append(node)
+
+    root = program().grad_fn
+    if root:
+        visit(root)
+    return found
 
 
 exercise(
     "2.3",
-    "A tree network",
-    reference=tree_state,
-    gradients=True,
-    cases=[
-        case("two leaves", (0, 1), floats(2, 3), floats(6, 3)),
-        case("a crooked tree", (0, (1, (2, 3))), floats(4, 2), floats(4, 2)),
-        case("a balanced tree", ((0, 1), (2, 3)), floats(4, 2), floats(4, 2)),
-        case("a leaf used twice", ((1, 0), 1), floats(2, 2), floats(4, 2)),
-        case("a single leaf", 1, floats(2, 3), floats(6, 3)),
-    ],
+    "Sources first",
+    reference=in_order,
+    use=places,
+    judge=judge_order,
+    returns="the list of nodes",
+    cases=programs(
+        a_chain=chain,
+        short_way_first=short_way_first,
+        long_way_first=long_way_first,
+        several_paths_to_one_node=several_paths,
+        two_leaves=two_leaves,
+        a_source_used_twice=used_twice,
+        a_loop=halved,
+        a_result_without_a_graph=without_a_graph,
+    ),
+    rules=[ONCE],
     mistakes=[
         mistake(
-            "Left and right are swapped: [l; r] has the left part first.",
-            lambda tree, leaves, weight: combined(
-                tree, leaves, lambda left, right: torch.tanh(torch.cat([right, left]) @ weight)
-            ),
+            "Your list begins with the result's `grad_fn`: each node stands before its sources. Append a "
+            "node only after its sources have been visited.",
+            lambda program: found_first(program, -1),
+            lambda program: found_first(program, 0),
+            before_its_sources,
         ),
         mistake(
-            "The leaves went through tanh as well; a leaf's state is its row as it is.",
-            lambda tree, leaves, weight: combined(
-                tree, leaves, lambda left, right: torch.tanh(torch.cat([left, right]) @ weight), torch.tanh
-            ),
+            "You turned round the order in which you found the nodes. A node that is reached first on a "
+            "short way then stands after nodes that used it on a longer one: append it when all its sources "
+            "are done.",
+            lambda program: found_first(program, -1)[::-1],
+            lambda program: found_first(program, 0)[::-1],
+            lambda program: before_its_sources(program)[::-1],
         ),
         mistake(
-            "The tanh is missing: without it the whole tree is one linear map.",
-            lambda tree, leaves, weight: combined(
-                tree, leaves, lambda left, right: torch.cat([left, right]) @ weight
-            ),
+            "The order is right, and a node stands in the list once for every path. Leave out what has been "
+            "visited.",
+            without_a_set,
         ),
         mistake(
-            "You add the two parts and use half of `weight`; [l; r] is one after the other, torch.cat.",
-            lambda tree, leaves, weight: combined(
-                tree, leaves, lambda left, right: torch.tanh((left + right) @ weight[: leaves.shape[1]])
-            ),
+            "These are names; the nodes themselves are asked for.",
+            lambda program: [node.name() for node in ordered(program())],
+        ),
+        mistake(
+            "The leaves are missing: `AccumulateGrad` is a node too, and comes first.",
+            lambda program: [node for node in ordered(program()) if not hasattr(node, "variable")],
         ),
     ],
 )
@@ -232,73 +443,102 @@ exercise(
 # 2.4 ---------------------------------------------------------------------------------------------------
 
 
-def size(tree):
-    return 1 if isinstance(tree, int) else sum(map(size, tree))
+def root(a, tolerance):
+    x, steps = a, 0
+    while (x * x - a).abs() > tolerance:
+        x = (x + a / x) / 2
+        steps += 1
+    return x, steps
 
 
-def steps_of(tree, first=None, parents_first=False, swapped=False):
-    steps = []
-    first = size(tree) if first is None else first
-
-    def row(part):
-        if isinstance(part, int):
-            return part
-        left, right = row(part[0]), row(part[1])
-        steps.append((right, left) if swapped else (left, right))
-        return first + len(steps) - 1
-
-    row(tree)
-    return steps[::-1] if parents_first else steps
+def root_until(a, done, first=None):
+    """Newton's steps until `done(x, the x before, a)`, which is asked after each step."""
+    x, steps = a, 0
+    while True:
+        before, x = x, (x + a / x) / 2
+        steps += 1
+        if done(x, before, a) or steps == 100:
+            return x, steps
 
 
-def judge_steps(steps, tree):
-    if not isinstance(steps, list) or not all(isinstance(s, tuple | list) and len(s) == 2 for s in steps):
-        return "a list of pairs of row numbers is asked for"
-    built = list(range(size(tree)))
-    if len(steps) != len(built) - 1:
-        return f"{len(built)} leaves need {len(built) - 1} steps, and you gave {len(steps)}"
-    for number, (left, right) in enumerate(steps):
-        for row in (left, right):
-            if not isinstance(row, int) or not 0 <= row < len(built):
-                return (
-                    f"step {number} uses row {row}, and by then only rows 0 to {len(built) - 1} exist: "
-                    "a part comes before what it is part of"
-                )
-        built.append((built[left], built[right]))
-    return "" if built[-1] == tree else f"your steps build {built[-1]}"
+def root_signed(a, tolerance):
+    x, steps = a, 0
+    while x * x - a > tolerance:
+        x = (x + a / x) / 2
+        steps += 1
+    return x, steps
+
+
+def root_at_the_limit(a, tolerance):
+    x, steps = a, 0
+    while (x * x - a).abs() >= tolerance:
+        x = (x + a / x) / 2
+        steps += 1
+    return x, steps
+
+
+def root_of_numbers(a, tolerance):
+    x, steps = root(a.detach(), tolerance)
+    return torch.tensor(x.item()), steps
+
+
+def root_from_a_number(a, tolerance):
+    x, steps = a.detach(), 0
+    while (x * x - a).abs() > tolerance:
+        x = (x + a / x) / 2
+        steps += 1
+    return x, steps
 
 
 exercise(
     "2.4",
-    "Children first",
-    reference=lambda tree: steps_of(tree),
-    judge=judge_steps,
+    "As often as it takes",
+    reference=root,
+    returns=("x", "steps"),
+    gradients=("a",),
     cases=[
-        case("three leaves", ((0, 1), 2)),
-        case("a balanced tree", ((0, 1), (2, 3))),
-        case("a crooked tree", (0, (1, (2, (3, 4))))),
-        case("both parts deep", (((0, 1), (2, 3)), ((4, 5), 6))),
-        case("a single leaf", 0),
+        case("of four", torch.tensor(4.0), 0.1),
+        case("of a number below one", torch.tensor(0.25), 0.01),
+        case("of a large number", torch.tensor(100.0), 0.5),
+        case("a start that is good enough", torch.tensor(1.0), 0.01),
+        case("an error of exactly the tolerance", torch.tensor(2.0), 2.0),
     ],
     mistakes=[
         mistake(
-            "The steps begin at the root, and the root needs rows that later steps make. Children come "
-            "first.",
-            lambda tree: steps_of(tree, parents_first=True),
+            "You replace x once before you look: a start that is good enough needs no step.",
+            lambda a, tolerance: root_until(a, lambda x, _, a: (x * x - a).abs() <= tolerance),
         ),
         mistake(
-            "Left and right are swapped in every step.",
-            lambda tree: steps_of(tree, swapped=True),
+            "You compare the last change of x with the tolerance; the card compares x² with a.",
+            lambda a, tolerance: root_until(a, lambda x, before, _: (x - before).abs() <= tolerance),
         ),
         mistake(
-            "You number the inner nodes from 0, as if they were leaves; with n leaves the first step "
-            "makes row n.",
-            lambda tree: steps_of(tree, first=0),
+            "You compare x² − a without its absolute value: for a below 1 it is negative at the start, and "
+            "your loop ends at once.",
+            root_signed,
         ),
         mistake(
-            "You number the inner nodes from n + 1; the rows 0 to n - 1 are the leaves, so the first step "
-            "makes row n.",
-            lambda tree: steps_of(tree, first=size(tree) + 1),
+            "An error of exactly the tolerance is small enough: the loop goes on while it is larger (>).",
+            root_at_the_limit,
+        ),
+        mistake(
+            "The number is right and its history is gone (.item(), float, detach or no_grad): no gradient "
+            "reaches `a`.",
+            root_of_numbers,
+            lambda a, tolerance: root(a.detach(), tolerance),
+        ),
+        mistake(
+            "You cut the start off (detach, .item() or clone().detach()): x = a itself is where the gradient "
+            "begins.",
+            root_from_a_number,
+        ),
+        mistake(
+            "This is the exact root and not Newton's x: do the steps.",
+            lambda a, tolerance: (a.sqrt(), root(a, tolerance)[1]),
+        ),
+        mistake(
+            "`steps` is one too many: it counts replacements, and begins at 0.",
+            lambda a, tolerance: (root(a, tolerance)[0], root(a, tolerance)[1] + 1),
         ),
     ],
 )
@@ -306,45 +546,98 @@ exercise(
 # 2.5 ---------------------------------------------------------------------------------------------------
 
 
-def trajectory(step, state, times):
-    states = [state.detach().requires_grad_()]
-    for _ in range(times):
-        states.append(step(states[-1]))
-    return states, torch.autograd.grad(states[-1].sum(), states)
+def reading(weight, words, cut, again=lambda state: state.detach(), counted=lambda state: state):
+    """Read word by word; the state is cut after word number `count` (from 1) if `cut(count)`."""
+    state, total = torch.zeros(words.shape[1]), torch.zeros(())
+    for count, word in enumerate(words, 1):
+        state = torch.tanh(word + weight @ state)
+        total = total + counted(state).sum()
+        if cut(count):
+            state = again(state)
+    return total
 
 
-def gradient_norms(step, state, times):
-    return [gradient.norm().item() for gradient in trajectory(step, state, times)[1]]
+def read_truncated(weight, words, every):
+    return reading(weight, words, lambda count: count % every == 0)
 
 
-turn = floats(3, 3)
+def last_state(weight, words, every):
+    state = torch.zeros(words.shape[1])
+    for count, word in enumerate(words, 1):
+        state = torch.tanh(word + weight @ state)
+        if count % every == 0 and count < len(words):
+            state = state.detach()
+    return state
+
+
+def cut_before_the_sum(weight, words, every):
+    state, total = torch.zeros(words.shape[1]), torch.zeros(())
+    for count, word in enumerate(words, 1):
+        state = torch.tanh(word + weight @ state)
+        if count % every == 0:
+            state = state.detach()
+        total = total + state.sum()
+    return total
+
+
+def transposed(weight, words, every):
+    return reading(weight.T, words, lambda count: count % every == 0)
+
+
+draw = Draw("2.5")
 
 exercise(
     "2.5",
-    "Listen on the way back",
-    reference=gradient_norms,
+    "Cut the past",
+    reference=read_truncated,
+    returns="the sum",
+    gradients=("weight",),
     cases=[
-        case("doubling", lambda state: 2 * state, torch.ones(1), 3),
-        case("a tanh cell", lambda state: torch.tanh(turn @ state + 0.3), floats(3), 5),
-        case("a vanishing gradient", lambda state: torch.tanh(state) / 2, floats(4), 8),
-        case("no step at all", lambda state: state * 3, floats(4), 0),
+        case("three words, cut after two", torch.tensor([[1.0]]), torch.tensor([[1.0], [0.0], [0.0]]), 2),
+        case("nine words, cut after every three", draw.floats(3, 3) * 0.6, draw.floats(9, 3), 3),
+        case("eight words, the last stretch shorter", draw.floats(2, 2) * 0.8, draw.floats(8, 2), 3),
+        case("cut after every word", draw.floats(2, 2) * 0.8, draw.floats(5, 2), 1),
+        case("no word reaches the cut", draw.floats(2, 2) * 0.8, draw.floats(4, 2), 10),
     ],
     mistakes=[
         mistake(
-            "The norms are in the order in which gradients arrive, from the end. Turn the list round.",
-            lambda step, state, times: gradient_norms(step, state, times)[::-1],
+            "The history is never cut: the gradient is that of the whole text. Assign the result of "
+            "`state.detach()`, which changes nothing in place.",
+            lambda weight, words, every: reading(weight, words, lambda count: False),
         ),
         mistake(
-            "These are norms of the states; the norms of the gradients that reach them are asked for.",
-            lambda step, state, times: [s.norm().item() for s in trajectory(step, state, times)[0]],
+            "You cut after every single word, so the gradient sees one step only.",
+            lambda weight, words, every: reading(weight, words, lambda count: True),
         ),
         mistake(
-            "The start is missing: its gradient comes first, so there are times + 1 numbers.",
-            lambda step, state, times: gradient_norms(step, state, times)[1:],
+            "You cut one word too early: with `enumerate` from 0 the first word already counts as a "
+            "multiple of `every`. Count the words that have been read.",
+            lambda weight, words, every: reading(weight, words, lambda count: (count - 1) % every == 0),
         ),
         mistake(
-            "These are squared norms: the square root is missing.",
-            lambda step, state, times: [norm**2 for norm in gradient_norms(step, state, times)],
+            "This is the sum of the last state only; the numbers of all states are summed.",
+            lambda weight, words, every: last_state(weight, words, every).sum(),
+        ),
+        mistake(
+            "You set the state back to zeros. Its value goes on; only its history is cut.",
+            lambda weight, words, every: reading(
+                weight, words, lambda count: count % every == 0, torch.zeros_like
+            ),
+        ),
+        mistake(
+            "You cut before the state went into the sum, so that state's own gradient is lost. Add first, "
+            "then cut.",
+            cut_before_the_sum,
+        ),
+        mistake(
+            "You stop after the last whole stretch; the words that are left are read as well.",
+            lambda weight, words, every: read_truncated(
+                weight, words[: len(words) // every * every or len(words)], every
+            ),
+        ),
+        mistake(
+            "You multiply with `weight` from the other side: the product is weight @ state.",
+            transposed,
         ),
     ],
 )
@@ -352,15 +645,230 @@ exercise(
 # 2.6 ---------------------------------------------------------------------------------------------------
 
 
+def shortened_to(limit):
+    def hook(gradient):
+        norm = gradient.norm()
+        return gradient * (limit / norm) if norm > limit else gradient
+
+    return hook
+
+
+def hooked(step, state, times, hook, start=True, last=True, between=True):
+    states = [state.detach().clone().requires_grad_()]
+    for _ in range(times):
+        states.append(step(states[-1]))
+    for position, known in enumerate(states):
+        at_end = position == times
+        if (start if position == 0 else False) or (last if at_end else False):
+            known.register_hook(hook)
+        elif between and 0 < position < times:
+            known.register_hook(hook)
+    return torch.autograd.grad(states[-1].sum(), states[0])[0]
+
+
+def clipped_gradient(step, state, times, limit):
+    return hooked(step, state, times, shortened_to(limit))
+
+
+def only_at_the_end(step, state, times, limit):
+    return shortened_to(limit)(hooked(step, state, times, lambda gradient: gradient))
+
+
+def of_the_mean(step, state, times, limit):
+    start = state.detach().clone().requires_grad_()
+    start.register_hook(shortened_to(limit))
+    last = start
+    for _ in range(times):
+        last = step(last)
+        last.register_hook(shortened_to(limit))
+    return torch.autograd.grad(last.mean(), start)[0]
+
+
+draw = Draw("2.6")
+DOUBLE = shown("lambda state: 2 * state", lambda state: 2 * state)
+TURN = shown(
+    "lambda state: torch.tensor([[0.5, 2.0], [-3.0, 0.25]]) @ state",
+    lambda state: torch.tensor([[0.5, 2.0], [-3.0, 0.25]]) @ state,
+)
+GROW = shown("lambda state: state * state + 0.5", lambda state: state * state + 0.5)
+SQUEEZE = shown("lambda state: torch.tanh(3 * state)", lambda state: torch.tanh(3 * state))
+
+exercise(
+    "2.6",
+    "Short gradients on the way",
+    reference=clipped_gradient,
+    returns="the gradient at the start",
+    cases=[
+        case("doubling", DOUBLE, torch.ones(1), 3, 1.5),
+        case("a turn that lengthens", TURN, draw.floats(2), 4, 2.0),
+        case("long in the middle, short at the start", GROW, torch.tensor([0.1, -0.2]), 5, 2.0),
+        case("a limit below the first gradient", GROW, torch.tensor([0.1, 0.2]), 1, 0.5),
+        case("a gradient that vanishes", SQUEEZE, torch.tensor([0.1, 0.9, -0.2]), 3, 2.0),
+        case("a limit that nothing reaches", DOUBLE, draw.floats(3), 2, 100.0),
+        case("no step at all", DOUBLE, torch.ones(4), 0, 1.0),
+    ],
+    mistakes=[
+        mistake(
+            "This is the gradient as it is: nothing was shortened. What a hook returns replaces the "
+            "gradient; a hook without `return` only looks on.",
+            lambda step, state, times, limit: hooked(step, state, times, lambda gradient: gradient),
+        ),
+        mistake(
+            "You shorten only what arrives at the start. Shorten at every state, so that the shortened "
+            "gradient travels on.",
+            only_at_the_end,
+        ),
+        mistake(
+            "You cut off each number (clamp); the card shortens the vector: multiply it so that its norm is "
+            "`limit`.",
+            lambda step, state, times, limit: hooked(
+                step, state, times, lambda gradient: gradient.clamp(-limit, limit)
+            ),
+            lambda step, state, times, limit: hooked(
+                step, state, times, lambda gradient: gradient.clamp(max=limit)
+            ),
+        ),
+        mistake(
+            "You give every gradient the norm `limit`; one that is shorter stays as it is.",
+            lambda step, state, times, limit: hooked(
+                step, state, times, lambda gradient: gradient * limit / gradient.norm()
+            ),
+        ),
+        mistake(
+            "The start has no hook; it is a state too.",
+            lambda step, state, times, limit: hooked(step, state, times, shortened_to(limit), start=False),
+        ),
+        mistake(
+            "The last state has no hook; the gradient of the sum is shortened there first.",
+            lambda step, state, times, limit: hooked(step, state, times, shortened_to(limit), last=False),
+        ),
+        mistake(
+            "This is the gradient of the mean; the sum of the last state is asked for.",
+            of_the_mean,
+        ),
+    ],
+)
+
+# 2.7 ---------------------------------------------------------------------------------------------------
+
+
+def shorten(vector, limit):
+    norm = vector.norm()
+    return torch.where(norm > limit, vector * (limit / norm), vector)
+
+
+def shorten_with_if(vector, limit):
+    norm = vector.norm()
+    if norm > limit:
+        vector = vector * (limit / norm)
+    return vector
+
+
+def always_scaled(vector, limit):
+    norm = vector.norm()
+    return torch.where(norm > 0, vector * (limit / norm), vector)
+
+
+def chosen_by_multiplying(vector, limit):
+    too_long = (vector.norm() > limit).float()
+    return too_long * (vector * (limit / vector.norm())) + (1 - too_long) * vector
+
+
+def captured_whole(answer, vectors, limit):
+    """What the compiled answer gives for the vectors, one after another, and whether one graph was enough."""
+    graphs = []
+
+    def noting(graph_module, example_inputs):
+        graphs.append(graph_module)
+        return graph_module.forward
+
+    logging.disable(logging.CRITICAL)  # the check gives it back; torch warns of every graph break
+    with torch._C.DisableTorchFunction():  # the check looks on by a mode, which would be captured as well
+        torch.compiler.reset()
+        compiled = torch.compile(answer, backend=noting)
+        results = [compiled(vector, limit) for vector in vectors]
+        whole = len(graphs) == 1
+        torch.compiler.reset()
+        compiled = torch.compile(answer, backend=noting, fullgraph=True)
+        try:
+            [compiled(vector, limit) for vector in vectors]
+        except RuntimeError:  # it was right in pieces, so this is the refusal of a graph break
+            whole = False
+        torch.compiler.reset()
+    return {"the shortened vectors": results, "captured in one graph": whole}
+
+
+draw = Draw("2.7")
+long_and_short = [torch.tensor([3.0, 4.0]), torch.tensor([0.3, 0.4]), torch.tensor([-30.0, 40.0])]
+
+exercise(
+    "2.7",
+    "One graph",
+    reference=shorten,
+    use=captured_whole,
+    seconds=30.0,
+    cases=[
+        case("long and short vectors", long_and_short, 1.0),
+        case("a norm of exactly the limit", [torch.tensor([3.0, 4.0]), torch.tensor([6.0, 8.0])], 5.0),
+        case("zeros", [torch.zeros(3), torch.ones(3)], 1.0),
+        case("random vectors", [draw.floats(5) * scale for scale in (0.1, 1.0, 10.0)], 2.0),
+    ],
+    mistakes=[
+        mistake(
+            "The values are right and the graph is still broken: something needs to know a number while the "
+            "graph is captured (an `if` or `while` on a tensor, .item(), float(), print), or the function is "
+            "not captured at all.",
+            shorten_with_if,
+            lambda vector, limit: vector * min(1.0, limit / max(vector.norm().item(), 1e-9)),
+        ),
+        mistake(
+            "Every vector gets the norm `limit`; one that is shorter stays as it is.",
+            always_scaled,
+            lambda vector, limit: vector * (limit / vector.norm()),
+            lambda vector, limit: nn.functional.normalize(vector, dim=0) * limit,
+        ),
+        mistake(
+            "Long vectors pass as they are and short ones are scaled: the two choices are swapped.",
+            lambda vector, limit: torch.where(
+                vector.norm() > limit, vector, vector * (limit / vector.norm())
+            ),
+        ),
+        mistake(
+            "You cut off each number (clamp); the whole vector is to be shortened, so that its norm is "
+            "`limit`.",
+            lambda vector, limit: vector.clamp(-limit, limit),
+        ),
+        mistake(
+            "For zeros you compute 0 · (limit / 0), which is NaN, and NaN times 0 is NaN again. Choose with "
+            "torch.where, or limit the factor to at most 1 before you multiply.",
+            chosen_by_multiplying,
+        ),
+    ],
+)
+
+# 2.8 ---------------------------------------------------------------------------------------------------
+
+
+def combined(tree, leaves, combine, leaf=lambda row: row):
+    """A tree's state by recursion."""
+    if isinstance(tree, int):
+        return leaf(leaves[tree])
+    return combine(*(combined(part, leaves, combine, leaf) for part in tree))
+
+
+def one_by_one(trees, leaves, weight, swapped=False, leaf=lambda row: row, squeeze=torch.tanh):
+    def combine(left, right):
+        return squeeze(weight @ torch.cat([right, left] if swapped else [left, right]))
+
+    return torch.stack([combined(tree, leaves, combine, leaf) for tree in trees])
+
+
 def height(tree):
     return 0 if isinstance(tree, int) else 1 + max(map(height, tree))
 
 
-def one_by_one(trees, leaves, weight):
-    return torch.stack([tree_state(tree, leaves, weight) for tree in trees])
-
-
-def encode_forest(trees, leaves, weight):
+def level_by_level(trees, leaves, weight, swapped=False, leaf=lambda rows: rows, squeeze=torch.tanh):
+    """All roots' states, and all states in the order in which they were made."""
     levels = []
 
     def place(part):
@@ -370,49 +878,31 @@ def encode_forest(trees, leaves, weight):
         level = max(left[0], right[0])
         while len(levels) <= level:
             levels.append([])
-        levels[level].append((left, right))
+        levels[level].append((right, left) if swapped else (left, right))
         return level + 1, len(levels[level]) - 1
 
     roots = [place(tree) for tree in trees]
     starts = [0, len(leaves)]
     for level in levels:
         starts.append(starts[-1] + len(level))
-    states = leaves
+    states = leaf(leaves)
     for level in levels:
         pairs = torch.tensor([[starts[h] + i for h, i in pair] for pair in level])
-        states = torch.cat([states, torch.tanh(states[pairs].flatten(1) @ weight)])
-    return states[torch.tensor([starts[h] + i for h, i in roots])]
+        states = torch.cat([states, squeeze(states[pairs].flatten(1) @ weight.T)])
+    return states[torch.tensor([starts[h] + i for h, i in roots])], states
 
 
-def judge_forest(states, trees, leaves, weight):
-    expected = one_by_one(trees, leaves, weight)
-    if not torch.is_tensor(states) or states.shape != expected.shape:
-        return f"a tensor of shape {tuple(expected.shape)} is asked for, (trees, hidden)"
-    wrong = [i for i in range(len(trees)) if not torch.allclose(states[i], expected[i], rtol=1e-4, atol=1e-5)]
-    if wrong:
-        return f"tree {wrong[0]}, {trees[wrong[0]]}, has another state than the tree network of 2.3 gives it"
-    seen = visited(states)
-    variables = [node.variable for node in seen if hasattr(node, "variable")]
-    for name, given in (("leaves", leaves), ("weight", weight)):
-        variable = next((v for v in variables if v.shape == given.shape), None)
-        if variable is None:
-            return f"the states are right, but no gradient reaches `{name}`: the graph was cut"
-        got = torch.autograd.grad(states.square().sum(), variable, retain_graph=True)[0]
-        wanted = torch.autograd.grad(expected.square().sum(), given, retain_graph=True)[0]
-        if not torch.allclose(got, wanted, rtol=1e-3, atol=1e-5):
-            return f"the states are right, but the gradient of `{name}` is not"
-    limit = 8 * max(map(height, trees)) + 10
-    if len(seen) > limit:
-        return (
-            f"right, with a graph of {len(seen)} nodes; the target is {limit}. Combine a whole "
-            "level in one product."
-        )
-    return ""
+def encode_forest(trees, leaves, weight):
+    return level_by_level(trees, leaves, weight)[0]
 
 
-def forest(trees, leaves):
-    hidden = 3
-    return trees, floats(leaves, hidden).requires_grad_(), floats(2 * hidden, hidden).requires_grad_()
+def states_and_nodes(answer, trees, leaves, weight):
+    """The states, and by how many nodes their graph misses the target."""
+    states = answer(trees, leaves, weight)
+    allowed = 8 * max(map(height, trees)) + 10
+    given = {node for tensor in (leaves, weight) if tensor.requires_grad for node in ordered(tensor)}
+    count = len(set(ordered(states)) - given) + 2 if torch.is_tensor(states) else 0
+    return {"the states of the roots": states, "nodes above the target": max(0, count - allowed)}
 
 
 def numbered(shapes):
@@ -425,42 +915,301 @@ def numbered(shapes):
     return [number(shape) for shape in shapes]
 
 
+draw = Draw("2.8")
 pair = (None, None)
 SHAPES = [(pair, pair), (None, (None, pair)), ((pair, None), pair), pair, ((pair, pair), (None, pair))] * 6
-MANY = numbered(SHAPES)
+MANY = numbered(SHAPES)  # 30 trees with 102 leaves
+LEAVES = sum(part is not None for tree in MANY for part in str(tree).split() if part.strip("(),").isdigit())
 
 exercise(
-    "2.6",
+    "2.8",
     "A forest in few nodes",
     reference=encode_forest,
-    judge=judge_forest,
+    use=states_and_nodes,
+    gradients=("leaves", "weight"),
+    rtol=1e-3,
     cases=[
-        case("thirty trees", *forest(MANY, sum(map(size, MANY)))),
-        case("forty trees of two leaves", *forest(numbered([pair] * 40), 80)),
-        case("texts of one word among them", *forest(numbered([None, pair, (pair, None)] * 8), 48)),
-        case("a leaf used by two trees", *forest([(0, 1), ((1, 2), 0)] * 10, 3)),
+        case(
+            "two small trees",
+            [(0, 1), 2],
+            torch.tensor([[1.0], [2.0], [3.0]]),
+            torch.tensor([[0.5, 0.25]]),
+        ),
+        case("thirty trees", MANY, draw.floats(LEAVES, 3), draw.floats(3, 6)),
+        case("forty trees of two leaves", numbered([pair] * 40), draw.floats(80, 3), draw.floats(3, 6)),
+        case(
+            "texts of one word among them",
+            numbered([None, pair, (pair, None)] * 8),
+            draw.floats(48, 2),
+            draw.floats(2, 4),
+        ),
+        case("a leaf used by two trees", [(0, 1), ((1, 2), 0)] * 10, draw.floats(3, 3), draw.floats(3, 6)),
     ],
     mistakes=[
         mistake(
-            "Right, but tree by tree: every inner node has products of its own. Combine all nodes of the "
-            "same height, over all trees, in one product.",
+            "The states are right, but tree by tree: every inner node has products of its own. Combine all "
+            "nodes of the same height, over all trees, in one product.",
             one_by_one,
+        ),
+        mistake(
+            "Left and right are swapped: [l; r] has the left part first.",
+            lambda trees, leaves, weight: level_by_level(trees, leaves, weight, swapped=True)[0],
+            lambda trees, leaves, weight: one_by_one(trees, leaves, weight, swapped=True),
+        ),
+        mistake(
+            "The leaves went through tanh as well; a leaf's state is its row as it is.",
+            lambda trees, leaves, weight: level_by_level(trees, leaves, weight, leaf=torch.tanh)[0],
+            lambda trees, leaves, weight: one_by_one(trees, leaves, weight, leaf=torch.tanh),
+        ),
+        mistake(
+            "The tanh is missing: without it a whole tree is one linear map.",
+            lambda trees, leaves, weight: level_by_level(trees, leaves, weight, squeeze=lambda x: x)[0],
+            lambda trees, leaves, weight: one_by_one(trees, leaves, weight, squeeze=lambda x: x),
+        ),
+        mistake(
+            "These are the states that were made last, not those of the roots: trees of other heights end "
+            "on other levels. Remember the row of each root.",
+            lambda trees, leaves, weight: level_by_level(trees, leaves, weight)[1][-len(trees) :],
         ),
         mistake(
             "The states are right, but the graph was cut (detach, no_grad or .data), so nothing could be "
             "learnt.",
             lambda trees, leaves, weight: encode_forest(trees, leaves.detach(), weight.detach()),
         ),
-        mistake(
-            "These are the states of the last rows made, not of the roots: trees of other heights end "
-            "elsewhere. Remember the row of each root.",
-            lambda trees, leaves, weight: encode_forest(
-                [max(trees, key=height)] * len(trees), leaves, weight
+    ],
+)
+
+# 2.9 ---------------------------------------------------------------------------------------------------
+
+
+class TwoHeads(nn.Module):
+    """A body and two heads, one of which the forward pass forgot."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head, self.spare = nn.Linear(3, 4), nn.Linear(4, 2), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.body(x).tanh())
+
+
+class Switch(nn.Module):
+    """Another layer for positive and for negative inputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.positive, self.negative = nn.Linear(3, 2), nn.Linear(3, 2, bias=False)
+
+    def forward(self, x):
+        return self.positive(x) if x.sum() > 0 else self.negative(x)
+
+
+class Cut(nn.Module):
+    """A body behind a detach."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(3, 4), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return self.head(self.body(x).detach())
+
+
+class Silent(nn.Module):
+    """A forward pass under no_grad."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+
+    def forward(self, x):
+        with torch.no_grad():
+            return self.layer(x)
+
+
+def frozen(model, *names):
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not name.startswith(names))
+    return model
+
+
+def reached(result):
+    return {id(node.variable) for node in ordered(result) if hasattr(node, "variable")}
+
+
+def unused_parameters(model, x):
+    found = reached(model(x))
+    return sorted(
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and id(parameter) not in found
+    )
+
+
+def frozen_ones_too(model, x):
+    found = reached(model(x))
+    return sorted(name for name, parameter in model.named_parameters() if id(parameter) not in found)
+
+
+def used_parameters(model, x):
+    found = reached(model(x))
+    return sorted(name for name, parameter in model.named_parameters() if id(parameter) in found)
+
+
+def without_a_gradient(model, x):
+    model(x)
+    return sorted(name for name, p in model.named_parameters() if p.requires_grad and p.grad is None)
+
+
+def layers_that_did_not_run(model, x):
+    ran = set()
+    for name, layer in model.named_children():
+        layer.register_forward_hook(lambda layer, inputs, output, name=name: ran.add(name))
+    model(x)
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    return sorted(name for name, _ in named if name.split(".")[0] not in ran)
+
+
+def in_the_models_order(model, x):
+    found = reached(model(x))
+    return [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in found]
+
+
+def only_next_to_the_root(model, x):
+    root = model(x).grad_fn
+    found = {id(s.variable) for s in (sources(root) if root else []) if hasattr(s, "variable")}
+    return sorted(n for n, p in model.named_parameters() if p.requires_grad and id(p) not in found)
+
+
+exercise(
+    "2.9",
+    "Who is left out?",
+    reference=unused_parameters,
+    returns="the names",
+    cases=[
+        case("a spare head", shown("a model with body, head and spare", TwoHeads()), torch.ones(2, 3)),
+        case("a positive input", shown("a model with positive and negative", Switch()), torch.ones(1, 3)),
+        case("a negative input", shown("a model with positive and negative", Switch()), -torch.ones(1, 3)),
+        case(
+            "all of it is used",
+            shown("nn.Sequential(nn.Linear(3, 4), nn.Tanh())", nn.Sequential(nn.Linear(3, 4), nn.Tanh())),
+            torch.ones(1, 3),
+        ),
+        case("a body behind a detach", shown("a model with body and head", Cut()), torch.ones(2, 3)),
+        case("a forward pass under no_grad", shown("a model with layer", Silent()), torch.ones(2, 3)),
+        case(
+            "frozen parameters",
+            shown(
+                "the model with body, head and spare; body and spare frozen",
+                frozen(TwoHeads(), "body", "spare"),
             ),
+            torch.ones(2, 3),
+        ),
+        case(
+            "all frozen",
+            shown("the model with body and head, all frozen", frozen(Cut(), "body", "head")),
+            torch.ones(2, 3),
+        ),
+    ],
+    rules=[calls("model", most=1, least=1), forbid("backward", "grad")],
+    mistakes=[
+        mistake(
+            "Frozen parameters are in your list: they ask for no gradient, so nothing is left out there.",
+            frozen_ones_too,
         ),
         mistake(
-            "Left and right are swapped: [l; r] has the left part first.",
-            lambda trees, leaves, weight: encode_forest(trees, leaves, weight.roll(leaves.shape[1], 0)),
+            "These are the parameters that the graph does reach; the others are asked for.",
+            used_parameters,
+        ),
+        mistake(
+            "Your list holds every parameter that asks for a gradient, used or not. Before a backward pass "
+            "`.grad` is None for all of them, so it tells nothing; and in the graph a leaf is the node that "
+            "has a `variable` (its name in full is torch::autograd::AccumulateGrad).",
+            without_a_gradient,
+        ),
+        mistake(
+            "You look which layers ran. A layer can run and its result be cut off; look which leaves the "
+            "graph of the result holds.",
+            layers_that_did_not_run,
+        ),
+        mistake("The names are right and the list is not sorted.", in_the_models_order),
+        mistake(
+            "You look only at the sources of the last node; walk on to the leaves.",
+            only_next_to_the_root,
+        ),
+        mistake(
+            "These are names of layers; the names of parameters are asked for, as `named_parameters()` gives "
+            "them.",
+            lambda model, x: sorted({name.rpartition(".")[0] for name in unused_parameters(model, x)}),
+        ),
+    ],
+)
+
+# 2.10 --------------------------------------------------------------------------------------------------
+
+
+def depth(program, pick=max, one=1):
+    deep = {}
+    result = program()
+    for node in ordered(result):
+        deep[node] = one + pick((deep[source] for source in sources(node)), default=0)
+    return deep[result.grad_fn] if result.grad_fn is not None else 0
+
+
+def down_the_first_source(program):
+    node, count = program().grad_fn, 0
+    while node is not None:
+        count += 1
+        node = next(iter(sources(node)), None)
+    return count
+
+
+def first_time_reached(program):
+    """The greatest distance from the root at which a walk finds a node for the first time."""
+    root, deepest, seen = program().grad_fn, 0, set()
+    todo = [(root, 1)] if root is not None else []
+    while todo:
+        node, distance = todo.pop(0)
+        if node not in seen:
+            seen.add(node)
+            deepest = max(deepest, distance)
+            todo += [(source, distance + 1) for source in sources(node)]
+    return deepest
+
+
+exercise(
+    "2.10",
+    "How deep is it?",
+    reference=lambda program: depth(program),
+    returns="the depth",
+    cases=programs(
+        a_chain=chain,
+        a_short_way_and_a_long_one=short_way_first,
+        a_long_way_and_a_short_one=long_way_first,
+        two_leaves=two_leaves,
+        forty_diamonds=forty_diamonds,
+        five_thousand_deep=five_thousand_deep,
+        a_result_without_a_graph=without_a_graph,
+    ),
+    rules=[ONCE],
+    mistakes=[
+        mistake(
+            "You count the arrows of the longest path; its nodes are one more.",
+            lambda program: max(depth(program) - 1, 0),
+        ),
+        mistake(
+            "This is the number of all nodes; those on one path, the longest, are asked for.",
+            count_nodes,
+        ),
+        mistake("This is the shortest path; the longest is asked for.", lambda program: depth(program, min)),
+        mistake(
+            "You follow only the first source of every node; the longest path may begin at another one.",
+            down_the_first_source,
+        ),
+        mistake(
+            "You fix a node's depth when you reach it for the first time, on a way that may be a short one. "
+            "Compute it from its sources, once they are all known.",
+            first_time_reached,
         ),
     ],
 )
