@@ -6,10 +6,13 @@ import lessons
 import pytest
 import torch
 import torch.nn.functional as F
+from transformers.loss.loss_for_object_detection import sigmoid_focal_loss
+from transformers.models.clip.modeling_clip import contrastive_loss as clip_loss
 
 NAMES = """
-    my_mse my_l1 my_huber my_bce my_bce_with_logits my_nll my_cross_entropy my_kl_div my_focal
-    my_cosine_embedding my_contrastive my_triplet my_info_nce my_logsumexp agree
+    my_mse my_l1 my_huber my_bce my_bce_with_logits my_nll my_cross_entropy my_full_cross_entropy my_kl_div
+    my_focal my_cosine_embedding my_contrastive my_triplet my_info_nce my_logsumexp agree
+    similarities
 """.split()
 REDUCTIONS = ("none", "mean", "sum")
 SEEDS = range(10)
@@ -84,15 +87,24 @@ def test_cross_entropy(own, random, reduction, smoothing):
         options = {"label_smoothing": smoothing, "reduction": reduction, "weight": weight}
         if not target.is_floating_point():
             options["ignore_index"] = ignored
-        same(own["my_cross_entropy"], F.cross_entropy, [z], (target,), **options)
+        same(own["my_full_cross_entropy"], F.cross_entropy, [z], (target,), **options)
         if not target.is_floating_point() and not smoothing:
             del options["label_smoothing"]
             same(own["my_nll"], F.nll_loss, [z.log_softmax(1)], (target,), **options)
+            if weight is None:
+                del options["weight"]
+                same(own["my_cross_entropy"], F.cross_entropy, [z], (target,), **options)
+                same(own["my_cross_entropy"], F.cross_entropy, [z * 300], (target,), **options)
 
 
 def test_nothing_but_ignored_targets(own):
     z, target = torch.zeros(3, 2), torch.full((3,), -100)
-    for mine, library in [("my_cross_entropy", F.cross_entropy), ("my_nll", F.nll_loss)]:
+    rows = [
+        ("my_cross_entropy", F.cross_entropy),
+        ("my_full_cross_entropy", F.cross_entropy),
+        ("my_nll", F.nll_loss),
+    ]
+    for mine, library in rows:
         for reduction in REDUCTIONS:
             expected = library(z, target, reduction=reduction)
             torch.testing.assert_close(own[mine](z, target, reduction=reduction), expected, equal_nan=True)
@@ -125,6 +137,8 @@ def test_embeddings(own, random, reduction):
         return F.cross_entropy(cosine / 0.1, torch.arange(len(a)), reduction=reduction)
 
     same(own["my_info_nce"], library, [a, b], reduction=reduction)
+    theirs = clip_loss(own["similarities"](a, b))
+    torch.testing.assert_close(own["my_info_nce"](a, b), theirs, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -135,11 +149,14 @@ def test_focal(own, random, reduction):
     def without_gamma(z, target, reduction):
         return own["my_focal"](z, target, gamma=0.0, reduction=reduction)
 
+    theirs = sigmoid_focal_loss(z[None], target[None], num_boxes=1, alpha=0.25, gamma=2)
+    torch.testing.assert_close(own["my_focal"](z, target, alpha=0.25), theirs, rtol=1e-10, atol=1e-10)
+
     def formula(z, target, gamma, alpha, reduction):
         p = z.sigmoid()
-        praise = -alpha * (1 - p) ** gamma * p.log() * target
-        scorn = -(1 - alpha) * p**gamma * (1 - p).log() * (1 - target)
-        losses = praise + scorn
+        positive = -alpha * (1 - p) ** gamma * p.log() * target
+        negative = -(1 - alpha) * p**gamma * (1 - p).log() * (1 - target)
+        losses = positive + negative
         return losses if reduction == "none" else getattr(losses, reduction)()
 
     same(without_gamma, F.binary_cross_entropy_with_logits, [z], (target,), reduction=reduction)
