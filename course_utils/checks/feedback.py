@@ -126,7 +126,7 @@ def _problem(exercise: Exercise, answer: Any, references: list[Outcome], outcome
     if isinstance(outcomes[-1].error, OutOfTime):
         return (
             f"still running after {exercise.seconds:g} seconds, and stopped{_on(exercise, outcomes)}. "
-            "Is there a loop whose condition never becomes false?"
+            "Is there a loop whose condition never becomes false, or does it try far too many ways?"
         )
     problems = [_difference(exercise, *row) for row in zip(exercise.cases, references, outcomes, strict=True)]
     broken = broken_in_source(exercise.rules, answer) or next(filter(None, (o.broken for o in outcomes)), "")
