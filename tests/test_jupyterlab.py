@@ -37,7 +37,8 @@ OPTIONS = [
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     "--LabApp.extension_manager=readonly",
 ]
-PROMPT = ".jp-CodeCell .jp-InputPrompt"
+PROMPT = ".jp-CodeCell .jp-InputPrompt:not(.jp-Placeholder-prompt)"  # a folded cell shows none
+UNFOLDED = [n for n, cell in enumerate(LESSON.code, 1) if not {"folded", "setup"} & set(lessons.tags(cell))]
 ERROR = '[data-mime-type="application/vnd.jupyter.stderr"]'  # JupyterLab's mark of both errors and stderr
 PRINTED = '[data-mime-type="application/vnd.jupyter.stdout"]'
 
@@ -127,7 +128,7 @@ def page(address, folder, requests):
             page.get_by_role("menuitem", name="Run", exact=True).click()
             page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
             prompts = page.locator(PROMPT)
-            expect(prompts.first).to_have_text("[1]:")
+            expect(prompts.first).to_have_text(f"[{UNFOLDED[0]}]:")
             expect(prompts.filter(has_text="[*]")).to_have_count(0)  # none waits: all ran, or one stopped it
             wait_for_the_kernel(page)
         expect.set_options(timeout=30_000)  # the long wait is over
@@ -157,7 +158,7 @@ def cells(page):
 
 def test_every_cell_ran(page, folder):
     with photographed(page, folder):
-        expect(page.locator(PROMPT)).to_have_text([f"[{n}]:" for n in range(1, len(LESSON.code) + 1)])
+        expect(page.locator(PROMPT)).to_have_text([f"[{n}]:" for n in UNFOLDED])
 
 
 def test_the_errors_are_those_made_on_purpose_and_nothing_is_on_stderr(page, folder):
@@ -210,14 +211,14 @@ def test_the_page_needs_nothing_from_the_internet_but_the_badge(requests, page):
 
 
 def test_a_wrong_answer_gets_its_own_explanation_and_the_solution_a_check_mark(page, folder):
-    (exercise,) = (exercise for exercise in lessons.exercises(LESSON) if exercise.number == "1.3")
+    (exercise,) = (exercise for exercise in lessons.exercises(LESSON) if exercise.number == "1.5")
     wrong = f"{exercise.stub.splitlines()[0]}\n    return vectors.mean(dim=1)"
-    explanation = f"✗ 1.3 {exercise.title}: This is the mean over all positions"
+    explanation = f"✗ 1.5 {exercise.title}: The weights are not used"
     with photographed(page, folder):
-        expect(page.get_by_text(f"○ 1.3 {exercise.title}: not attempted yet")).to_be_visible()
+        expect(page.get_by_text(f"○ 1.5 {exercise.title}: not attempted yet")).to_be_visible()
         expect(answer(page, exercise, wrong)).to_contain_text(explanation)
         expect(answer(page, exercise, exercise.solution.rstrip())).to_contain_text(
-            f"✓ 1.3 {exercise.title}: right on all"
+            f"✓ 1.5 {exercise.title}: right on all"
         )
 
 

@@ -142,17 +142,18 @@ def _use_module(exercise, answer, given, case, inputs, watch):
         for built in (module, reference)
     )
     found = {"its parameters": shapes}
+    calls = [f" of call {number}" if case.then else "" for number in range(1, len(case.then) + 2)]
     if shapes != wanted:
-        return found | {"the output": None, "its state after call 1": None}
+        states = {f"its state after call {number}": None for number in range(1, len(calls) + 1)}
+        return found | {f"the output{call}": None for call in calls} | states
     module.load_state_dict(reference.state_dict())
     if "parameters" in exercise.gradients:
         learnt = [row for row in module.named_parameters() if row[1].requires_grad]
         inputs |= {f"the parameter `{name}`": parameter for name, parameter in learnt}
     set_seed(0)  # building it may have drawn any number of random numbers
     for number, args in enumerate([first, *copy.deepcopy(case.then)], 1):
-        call = f" of call {number}" if case.then else ""
         with watch.mode():
-            found[f"the output{call}"] = module(*args)
+            found[f"the output{calls[number - 1]}"] = module(*args)
         state = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
         found[f"its state after call {number}"] = state
     return found
