@@ -1,19 +1,24 @@
-"""Lesson 06 on fresh inputs: batches by length, bootstrap intervals, killing and resuming a run."""
+"""Lesson 06 on fresh inputs: batches, the pieces of the loop, intervals, killing and resuming, the export."""
 
+import math
 import os
+import re
 import time
 import types
 
 import lessons
 import pytest
 import torch
+from nbconvert import PythonExporter
 from safetensors.torch import save_file
+from torch import nn
 
 NAMES = """
-    collate random_batches bucketed_batches box_size BATCH masked_mean interval same Batches build
-    save_checkpoint load_checkpoint take_steps start steps_in kill_after HEADER FOOTER parameter_count
+    collate random_batches bucketed_batches positions BATCH masked_mean interval training_step one_epoch
+    logits_of evaluate EarlyStop fit Reviews same start steps_in kill_after parameter_count DEVICE
 """.split()
 LESSON = lessons.read(lessons.FOLDER / "06_training.ipynb")
+FILES = ("checkpoint.py", "order.py", "parts.py", "steps.py", "program.py")
 
 
 @pytest.fixture(scope="module")
@@ -21,10 +26,38 @@ def own():
     return types.SimpleNamespace(**lessons.definitions(LESSON, *NAMES))
 
 
-def some_data(seed, rows=96, vocabulary=50, longest=9):
-    random = torch.Generator().manual_seed(seed)
-    ids = torch.randint(1, vocabulary, (rows, longest), generator=random)
-    return ids, torch.randint(0, 2, (rows,), generator=random)
+def written(name):
+    """The source of a file that a cell of the lesson writes, with %%writefile or write_text."""
+    for cell in LESSON.code:
+        magic = f"%%writefile {{work}}/{name}\n"
+        if magic in cell.source:
+            return cell.source.partition(magic)[2] + "\n"
+        if f'(work / "{name}").write_text(' in cell.source:
+            return re.search(r'SOURCE = """\n(.*?)"""', cell.source, re.DOTALL)[1]
+    raise LookupError(name)
+
+
+@pytest.fixture
+def program(own, tmp_path):
+    """A folder with the lesson's program and some data."""
+    for name in FILES:
+        (tmp_path / name).write_text(written(name), encoding="utf8")
+    random = torch.Generator().manual_seed(3)
+    ids = torch.randint(1, 50, (96, 9), generator=random)
+    save_file(
+        {"ids": ids, "labels": torch.randint(0, 2, (96,), generator=random)}, tmp_path / "data.safetensors"
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def run(program):
+    """The names of the program's modules."""
+    space = {"__name__": "run"}
+    for name in FILES[:-1]:
+        source = re.sub(r"^from (order|parts|steps|checkpoint) import .*\n", "", written(name), flags=re.M)
+        exec(source, space)
+    return types.SimpleNamespace(**{key: space[key] for key in ("Checkpoint", "build", "take_steps")})
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -35,16 +68,17 @@ def test_batches_by_length_have_every_index_once_and_little_padding(own, seed):
     assert sorted(index for batch in batches for index in batch) == list(range(2000))
     assert max(map(len, batches)) <= own.BATCH
     padding = {
-        name: 1 - sum(lengths) / own.box_size(made, lengths)
+        name: 1 - sum(lengths) / own.positions(made, lengths)
         for name, made in (("by length", batches), ("random", own.random_batches(lengths, random)))
     }
     assert padding["by length"] < 0.1 < 0.3 < padding["random"]
     assert own.bucketed_batches(lengths, random) != batches  # another epoch, other neighbours
 
 
-def test_collate_pads_with_zeros(own):
+def test_collate_pads_with_zeros_and_has_a_column(own):
     ids, labels = own.collate([([5, 6, 7], 1), ([8], 0)])
     assert ids.tolist() == [[5, 6, 7], [8, 0, 0]] and labels.tolist() == [1, 0]
+    assert own.collate([([], 1)])[0].tolist() == [[0]]
 
 
 def test_a_bootstrap_interval_covers_the_true_share_about_as_often_as_it_says(own):
@@ -62,34 +96,80 @@ def test_an_interval_is_about_two_standard_errors_to_each_side(own):
     assert high - low == pytest.approx(2 * 1.96 * (0.75 * 0.25 / 400) ** 0.5, rel=0.1)
 
 
-def resumed_at(own, folder, stop, last=20, forget=None):
-    """The state after `last` steps, with a checkpoint after `stop`, loaded into newly built parts."""
-    ids, y = some_data(seed=3)
-    parts = own.build(len(ids), 50)
-    list(own.take_steps(parts, ids, y, 0, stop))
-    path = folder / f"{stop}.pt"
-    own.save_checkpoint(parts, stop, path)
+class Sum(nn.Module):
+    """A small network over padded ids."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.EmbeddingBag(20, 8, padding_idx=0), nn.Dropout(0.2), nn.Linear(8, 2))
+
+    def forward(self, ids):
+        return self.layers(ids)
+
+
+def some_rows(own, count=60, seed=0):
+    random = torch.Generator().manual_seed(seed)
+    rows = own.Reviews([], torch.randint(0, 2, (count,), generator=random).tolist())
+    rows.lengths = torch.randint(1, 9, (count,), generator=random).tolist()
+    rows.rows = [torch.randint(2, 20, (length,), generator=random).tolist() for length in rows.lengths]
+    return rows
+
+
+def held_out(own):
+    return [own.collate([rows[index] for index in range(20)]) for rows in [some_rows(own, 20, seed=1)]]
+
+
+def test_fit_ends_in_the_state_of_its_lowest_validation_loss(own):
+    torch.manual_seed(0)
+    model, held = Sum(), held_out(own)
+    history = own.fit(model, some_rows(own), held, epochs=8, patience=2, lr=0.1)
+    assert own.evaluate(model, held, own.DEVICE)[0] == pytest.approx(min(row[1] for row in history), abs=1e-5)
+    assert len(history) < 8
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_fit_says_that_its_first_loss_is_no_number(own, value):
+    model = Sum()
+    with torch.no_grad():
+        model.layers[2].bias.fill_(value)
+    with pytest.raises(RuntimeError, match="epoch 1 ended with a training loss of nan"):
+        own.fit(model, some_rows(own), held_out(own), epochs=2, patience=1)
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_measuring_leaves_the_mode(own, mode):
+    model = Sum().train(mode)
+    loss, accuracy = own.evaluate(model, held_out(own), own.DEVICE)
+    assert model.training is mode and math.isfinite(loss) and 0 <= accuracy <= 1
+
+
+def resumed_at(own, run, folder, stop, last=20, forget=None):
+    """The states after `last` steps, with a checkpoint after `stop` loaded into newly built parts."""
+    random = torch.Generator().manual_seed(3)
+    ids, y = torch.randint(1, 50, (96, 9), generator=random), torch.randint(0, 2, (96,), generator=random)
+    parts = run.build(96, 50)
+    list(run.take_steps(parts, ids, y, 0, stop))
+    run.Checkpoint(folder / f"{stop}.pt", parts).save(stop)
+    if last == stop:
+        return {name: part.state_dict() for name, part in parts.items()}
+    parts = run.build(96, 50)
     torch.manual_seed(999)  # what another process would have
-    parts = own.build(len(ids), 50)
-    first = own.load_checkpoint(parts, torch.load(path, weights_only=True), forget)
-    assert first == stop
-    list(own.take_steps(parts, ids, y, first, last))
+    assert run.Checkpoint(folder / f"{stop}.pt", parts).load(forget) == stop
+    list(run.take_steps(parts, ids, y, stop, last))
     return {name: part.state_dict() for name, part in parts.items()}
 
 
 @pytest.mark.parametrize("stop", [1, 5, 6, 7, 13, 19])  # an epoch has 6 steps
-def test_a_run_resumed_anywhere_equals_an_uninterrupted_one(own, tmp_path, stop):
-    ids, y = some_data(seed=3)
-    parts = own.build(len(ids), 50)
-    list(own.take_steps(parts, ids, y, 0, 20))
-    whole = {name: part.state_dict() for name, part in parts.items()}
-    assert own.same(resumed_at(own, tmp_path, stop), whole)
+def test_a_run_resumed_anywhere_equals_an_uninterrupted_one(own, run, tmp_path, stop):
+    whole = resumed_at(own, run, tmp_path, 20)
+    assert own.same(resumed_at(own, run, tmp_path, stop), whole)
     assert not list(tmp_path.glob("*.tmp"))
 
 
-@pytest.mark.parametrize("part", ["model", "optimizer", "schedule", "batches", "random numbers"])
-def test_a_forgotten_part_is_seen(own, tmp_path, part):
-    assert not own.same(resumed_at(own, tmp_path, 7, forget=part), resumed_at(own, tmp_path, 7))
+@pytest.mark.parametrize("part", ["model", "optimizer", "schedule", "order", "random numbers"])
+def test_a_forgotten_part_is_seen(own, run, tmp_path, part):
+    whole = resumed_at(own, run, tmp_path, 20)
+    assert not own.same(resumed_at(own, run, tmp_path, 7, forget=part), whole)
 
 
 def test_same_sees_one_bit(own):
@@ -102,30 +182,33 @@ def test_same_sees_one_bit(own):
 
 
 @pytest.mark.parametrize("step", [13, 35])
-def test_a_killed_process_resumes_bit_for_bit(own, tmp_path, step):
-    cells = [cell.source for cell in LESSON.code]
-    wanted = ("class Batches", "class RandomNumbers", "def save_checkpoint", "def main")
-    sources = [next(source for source in cells if start in source) for start in wanted]
-    (tmp_path / "worker.py").write_text("\n\n\n".join([own.HEADER, *sources, own.FOOTER]), encoding="utf8")
-    ids, labels = some_data(seed=step)
-    save_file({"ids": ids, "labels": labels}, tmp_path / "data.safetensors")
-
-    whole = own.start(tmp_path, "whole")
-    code = own.kill_after(own.start(tmp_path, "killed", step), tmp_path / "killed" / "log.txt", step)
-    assert code == -9 or os.name == "nt"
-    assert not (tmp_path / "killed" / "final.pt").exists()
-    left = torch.load(tmp_path / "killed" / "checkpoint.pt", weights_only=True)
+def test_a_killed_process_resumes_bit_for_bit(own, program, step):
+    whole = own.start(program, "whole")
+    killed = own.start(program, "killed", step)
+    assert own.kill_after(killed, program / "killed" / "log.txt", step) == -9 or os.name == "nt"
+    assert not (program / "killed" / "final.pt").exists()
+    left = torch.load(program / "killed" / "checkpoint.pt", weights_only=True)
     assert left["step"] == step // 12 * 12
-    assert whole.wait(timeout=120) == 0
-    assert own.start(tmp_path, "killed").wait(timeout=120) == 0
-    ends = [torch.load(tmp_path / name / "final.pt", weights_only=True) for name in ("whole", "killed")]
+    assert whole.wait(timeout=300) == 0
+    assert own.start(program, "killed").wait(timeout=300) == 0
+    ends = [torch.load(program / name / "final.pt", weights_only=True) for name in ("whole", "killed")]
     assert own.same(*ends)
 
 
-def test_a_worker_that_dies_early_is_reported_and_not_waited_for(own, tmp_path):
-    (tmp_path / "worker.py").write_text("raise SystemExit(3)", encoding="utf8")
+def test_a_program_that_dies_early_is_reported_and_not_waited_for(own, tmp_path):
+    (tmp_path / "program.py").write_text("raise SystemExit(3)", encoding="utf8")
     process = own.start(tmp_path, "dead")
     started = time.monotonic()
     with pytest.raises(RuntimeError, match="never logged step 5"):
         own.kill_after(process, tmp_path / "dead" / "log.txt", 5)
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 120
+
+
+def test_the_exported_script_does_not_start_itself_again():
+    """Another process runs program.py alone, whose text stands in the script as a string."""
+    source, _ = PythonExporter().from_notebook_node(LESSON.notebook)
+    assert source.count("Popen(") == 1 and '[sys.executable, "program.py"' in source
+    assert "__file__" not in source and "linecache" not in source
+    for name in FILES:
+        text = written(name)
+        assert "Popen" not in text and "subprocess" not in text
