@@ -54,6 +54,13 @@ def without_tolerance(hessian):
     return over(curvatures[-1].item())
 
 
+def absolute_tolerance(hessian):
+    curvatures = torch.linalg.eigvalsh(hessian)
+    if curvatures[0] < -1e-5:
+        return 0.0
+    return over(curvatures[-1].item())
+
+
 def flat_is_a_hill(hessian):
     curvatures = torch.linalg.eigvalsh(hessian)
     size = curvatures.abs().max()
@@ -77,6 +84,9 @@ exercise(
         case("one flat axis beside a steep one", torch.tensor([[3.0, 0.0], [0.0, 0.0]])),
         case("all ones: one steep axis, two flat ones", torch.ones(3, 3)),
         case("one steep axis, six flat ones", turned(7.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0).float()),
+        case("the same, a thousand times as steep", turned(7000.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0).float()),
+        case("a slope that counts as zero", turned(5.0, 1.0, -3.5e-5)),
+        case("all of it small, with a hill", turned(5e-3, 1e-3, -2e-7)),
         case("flat", torch.zeros(2, 2)),
     ],
     mistakes=[
@@ -110,6 +120,7 @@ exercise(
             "A flat axis does no harm: it does not move. What rounding makes of its zero, such as -1e-7, "
             "is no hill; compare with -1e-5 times the largest curvature's size.",
             without_tolerance,
+            absolute_tolerance,
             flat_is_a_hill,
         ),
     ],
@@ -191,6 +202,25 @@ exercise(
             lambda p, g, buffer, lr, mu: (p - lr * (g + mu * (mu * buffer + g)), mu * buffer + g),
         ),
         mistake(
+            "The rate belongs to the whole new buffer, also to the old part in it: p − lr × buffer.",
+            lambda p, g, buffer, lr, mu: (p - lr * g - mu * buffer, mu * buffer + g),
+        ),
+        mistake(
+            "You step along the gradient alone. The parameter moves by the rate times the new buffer.",
+            lambda p, g, buffer, lr, mu: (p - lr * g, mu * buffer + g),
+        ),
+        mistake(
+            "The two are right and stand the wrong way round: first the parameter, then the buffer.",
+            lambda p, g, buffer, lr, mu: momentum_step(p, g, buffer, lr, mu)[::-1],
+        ),
+        mistake(
+            "With mu = 0 the new buffer is g, as for every other mu: no case of its own is needed.",
+            lambda p, g, buffer, lr, mu: momentum_step(p, g, buffer, lr, mu) if mu else (p - lr * g, buffer),
+            lambda p, g, buffer, lr, mu: (
+                momentum_step(p, g, buffer, lr, mu) if mu else (p - lr * g, torch.zeros_like(p))
+            ),
+        ),
+        mistake(
             "The step is right, but you gave back the old buffer: at the next step this gradient would be "
             "forgotten.",
             lambda p, g, buffer, lr, mu: (p - lr * (mu * buffer + g), buffer),
@@ -264,6 +294,17 @@ exercise(
             ),
         ),
         mistake(
+            "You corrected the averages already. That is the next task; here they are kept as they are.",
+            lambda g, m, v, beta1, beta2: (
+                (beta1 * m + (1 - beta1) * g) / (1 - beta1),
+                (beta2 * v + (1 - beta2) * g**2) / (1 - beta2),
+            ),
+        ),
+        mistake(
+            "The two are right and stand the wrong way round: first m, then v.",
+            lambda g, m, v, beta1, beta2: moments(g, m, v, beta1, beta2)[::-1],
+        ),
+        mistake(
             "beta1 and beta2 are swapped: beta1 belongs to the gradient, beta2 to its square.",
             lambda g, m, v, beta1, beta2: moments(g, m, v, beta2, beta1),
             lambda g, m, v, beta1, beta2: (
@@ -307,6 +348,11 @@ exercise(
         mistake(
             "You count the steps from t + 1. Here t is 1 after the first step.",
             lambda average, beta, t: average / (1 - beta ** (t + 1)),
+        ),
+        mistake(
+            "You count the steps from t − 1. Here t is 1 after the first step.",
+            lambda average, beta, t: average / (1 - beta ** (t - 1)) if t > 1 else average,
+            lambda average, beta, t: average / max(1 - beta ** (t - 1), 1e-8),
         ),
         mistake(
             "You multiply. The average is too small at first, so it has to be divided by 1 − beta**t.",
@@ -388,19 +434,6 @@ def forgets_the_count(p, g, state, lr, beta1, beta2, eps):
     return adam_step(p, g, state, lr, beta1, beta2, eps)
 
 
-def counts_for_all():
-    count = [0]
-
-    def answer(p, g, state, lr, beta1, beta2, eps):
-        if not state:
-            count[0] = max(count[0], 0)
-        count[0] += 1
-        state["t"] = count[0] - 1
-        return adam_step(p, g, state, lr, beta1, beta2, eps)
-
-    return answer
-
-
 def swapped(p, g, state, lr, beta1, beta2, eps):
     return adam_step(p, g, state, lr, beta2, beta1, eps)
 
@@ -453,6 +486,14 @@ exercise(
             "is not tiny.",
             adam_like(
                 lambda p, m, v, t, lr, b1, b2, eps: p - lr * m / (1 - b1**t) / (v / (1 - b2**t) + eps).sqrt()
+            ),
+        ),
+        mistake(
+            "You add eps to the root of v as it is. It is added to the root of the corrected v.",
+            adam_like(
+                lambda p, m, v, t, lr, b1, b2, eps: (
+                    p - lr * (1 - b2**t) ** 0.5 / (1 - b1**t) * m / (v.sqrt() + eps)
+                )
             ),
         ),
         mistake(
@@ -619,6 +660,22 @@ def safest(one, other):
     return verdict_on(safe(one), safe(other))
 
 
+def by_median(one, other):
+    def middle(table):
+        table = table[table.isfinite().all(dim=1)]
+        return table[table.median(dim=1).values.argmin()] if len(table) else None
+
+    return verdict_on(middle(one), middle(other))
+
+
+def by_deviation(one, other):
+    return verdict_on(at_best(one), at_best(other), lambda a, b: a.mean() + a.std() < b.mean())
+
+
+def by_two_deviations(one, other):
+    return verdict_on(at_best(one), at_best(other), lambda a, b: a.mean() + a.std() < b.mean() - b.std())
+
+
 def best_of_each_seed(one, other):
     def lowest(table):
         table = table[table.isfinite().all(dim=1)]
@@ -690,6 +747,23 @@ exercise(
             losses([0.2, 0.2, 0.65], [0.5, 0.5, 0.5]),
             losses([0.6, 0.7, 0.6]),
         ),
+        case(
+            "the lowest mean has a seed that is far off",
+            losses([0.2, 0.2, 0.95], [0.5, 0.5, 0.5]),
+            losses([0.6, 0.61, 0.62]),
+        ),
+        case(
+            "one lucky seed of three",
+            losses([0.1, 0.9, 0.9], [0.5, 0.5, 0.5]),
+            losses([0.6, 0.65, 0.7]),
+        ),
+        case(
+            "two lucky seeds of three",
+            losses([0.4, 0.4, 1.5], [0.5, 0.5, 0.5]),
+            losses([0.6, 0.65, 0.7]),
+        ),
+        case("the lower mean has the higher minimum", losses([0.3, 0.8]), losses([0.5, 0.5])),
+        case("close, and yet apart", losses([0.3, 0.59]), losses([0.6, 0.61])),
         case("each seed is lowest at another rate", losses([0.2, 0.6], [0.7, 0.2]), losses([0.5, 0.5])),
         case("NaN at the best rate of one", losses([NAN, 0.1], [0.7, 0.75]), losses([0.6, 0.65])),
         case("inf at the best rate of the other", losses([0.6, 0.65]), losses([0.1, INF], [0.7, 0.75])),
@@ -714,6 +788,16 @@ exercise(
             luckiest,
         ),
         mistake(
+            "You choose the rate by the median of its seeds. The card asks for the lowest mean.",
+            by_median,
+        ),
+        mistake(
+            "You compare means with their standard deviations. The card's rule is another: each seed of the "
+            "better one below each seed of the other.",
+            by_deviation,
+            by_two_deviations,
+        ),
+        mistake(
             "You choose the rate by its worst seed. The card asks for the lowest mean.",
             safest,
         ),
@@ -733,6 +817,10 @@ exercise(
             "The lowest single loss decides with you. One run proves nothing: compare all seeds at the best "
             "rates.",
             the_lowest_wins,
+            lambda one, other: "one" if one.min() < other.min() else "other",
+            lambda one, other: (
+                "one" if one.min() < other.min() else "other" if other.min() < one.min() else "neither"
+            ),
         ),
         mistake(
             "The names are swapped: these are losses, and the lower one is better.",
@@ -818,6 +906,34 @@ exercise(
             memory_first,
         ),
         mistake(
+            "Your step takes the sign of the gradient alone. It takes the sign of an average with the "
+            "memory, with beta1.",
+            lion_with(
+                lambda p, g, m, lr, beta1, beta2, weight_decay: p - lr * (torch.sign(g) + weight_decay * p)
+            ),
+        ),
+        mistake(
+            "There is no decay in your step: add weight_decay × p to the sign.",
+            lion_with(
+                lambda p, g, m, lr, beta1, beta2, weight_decay: (
+                    p - lr * torch.sign(beta1 * m + (1 - beta1) * g)
+                )
+            ),
+        ),
+        mistake(
+            "You shrink after the step, so the step itself decays as well. The decay takes the old p.",
+            lion_with(
+                lambda p, g, m, lr, beta1, beta2, weight_decay: (
+                    (p - lr * torch.sign(beta1 * m + (1 - beta1) * g)) * (1 - lr * weight_decay)
+                )
+            ),
+        ),
+        mistake(
+            "The step is right, but you gave back the old m: this gradient would be forgotten.",
+            lion_with(right_step, lambda g, m, beta1, beta2: m),
+            lion_with(right_step, lambda g, m, beta1, beta2: m.clone()),
+        ),
+        mistake(
             "Your step takes the sign of the memory. It takes the sign of another average, with beta1.",
             signs_the_memory,
         ),
@@ -881,7 +997,10 @@ def valley(x, y):
         return torch.stack([-2 * (1 - across) - 80 * across * wall, 40 * wall])
 
     gradient.height = height
-    moved = (f"(p[0] - {x - 1:g})", f"(p[1] - {y - 1:g})")
+    moved = [
+        f"(p[{i}] {1 - place:+g})".replace(" +", " + ").replace(" -", " - ") for i, place in enumerate((x, y))
+    ]
+    moved = [text.replace(f"(p[{i}] + 0)", f"p[{i}]") for i, text in enumerate(moved)]
     text = f"grad(lambda p: (1 - {moved[0]}) ** 2 + 20 * ({moved[1]} - {moved[0]} ** 2) ** 2)"
     return shown(text, gradient)
 
