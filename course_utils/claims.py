@@ -1,7 +1,21 @@
 """A statement of fact that the code beside it proves."""
 
+import sys
+from typing import Any
 
-def claim(text, condition):
+
+def say(text: str) -> None:
+    """Print `text`; on a terminal that cannot show ✓, ○ or ✗, words stand in their place."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf8"
+    for sign, word in (("✓", "[ok]"), ("○", "[open]"), ("✗", "[wrong]")):
+        try:
+            sign.encode(encoding)
+        except UnicodeEncodeError:
+            text = text.replace(sign, word)
+    print(text.encode(encoding, "replace").decode(encoding))
+
+
+def claim(text: str, condition: Any) -> None:
     """Print `✓ text` if `condition` holds; raise `AssertionError` with the text if it does not.
 
     `condition` is a bool, a NumPy bool or a tensor with one boolean element.
@@ -23,4 +37,4 @@ def claim(text, condition):
         condition = condition.item()
     if not condition:
         raise AssertionError(text)
-    print(f"✓ {text}")
+    say(f"✓ {text}")

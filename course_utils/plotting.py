@@ -22,7 +22,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 def use_style() -> None:
     """Make every figure look like the course's: its colours, a marker beside each, a light grid, 100 dpi."""
     import matplotlib
-    from cycler import cycler
+    from matplotlib import cycler
 
     matplotlib.rcParams.update(
         {

@@ -2,6 +2,9 @@
 
 import base64
 import io
+import os
+import subprocess
+import sys
 
 import matplotlib
 import numpy
@@ -50,6 +53,20 @@ def test_what_is_not_one_bool_is_no_claim(capsys, condition, complaint):
     with pytest.raises(TypeError, match=complaint):
         claim("the loss fell", condition)
     assert capsys.readouterr().out == ""
+
+
+def test_a_terminal_that_cannot_show_the_signs_gets_words():
+    source = (
+        "from course_utils.claims import claim, say\n"
+        "claim('the loss – measured – fell', True)\nsay('✗ 1.1 wrong')\nsay('○ 1.2 open')"
+    )
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, env=environment)
+    assert done.stdout.splitlines() == [
+        "[ok] the loss ? measured ? fell",
+        "[wrong] 1.1 wrong",
+        "[open] 1.2 open",
+    ]
 
 
 @pytest.fixture

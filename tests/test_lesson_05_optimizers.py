@@ -7,8 +7,12 @@ import pytest
 import torch
 from torch import nn
 
+from course_utils.checks.exercise import declared
+from course_utils.exercises import lesson_05_optimizers as reference
+
 UPDATES = ["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "muon"]
 OTHERS = ["descend", "clip", "warm_cosine", "largest_curvature", "bert_parameters", "steps_needed"]
+OTHERS += ["validation_loss", "contest"]
 
 PAIRS = [
     ("sgd", torch.optim.SGD, {"weight_decay": 0.3}, {"weight_decay": 0.3}),
@@ -158,3 +162,60 @@ def test_momentum_needs_the_root_of_the_condition_number(written):
     plain = count(written["sgd"], kappa, lr=2 / (1 + kappa))
     heavy = count(written["momentum"], kappa, lr=(2 / (1 + math.sqrt(kappa))) ** 2, mu=mu)
     assert plain > 10 * heavy
+
+
+def test_the_references_of_momentum_and_adam_equal_torchs():
+    """What the checks of 5.2 and 5.5 hold for right is what torch does, step after step."""
+    gradient, start = problem((3, 4), seed=9)
+    for mu in (0.0, 0.7):
+        p, b = start, torch.zeros_like(start)
+        for expected in trained(torch.optim.SGD, start, gradient, 20, lr=0.01, momentum=mu)[1:]:
+            p, b = reference.momentum_step(p, gradient(p), b, 0.01, mu)
+            torch.testing.assert_close(p, expected, rtol=0, atol=1e-12)
+    p, state = start, {}
+    options = {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-3}
+    for expected in trained(torch.optim.Adam, start, gradient, 20, **options)[1:]:
+        p = reference.adam_step(p, gradient(p), state, 0.01, 0.8, 0.95, 1e-3)
+        torch.testing.assert_close(p, expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [2, 3, 5, 8])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
+def test_a_flat_axis_does_not_lower_the_largest_step(size, scale):
+    assert reference.largest_step(scale * torch.ones(size, size)) == pytest.approx(
+        2 / (scale * size), rel=1e-4
+    )
+
+
+def test_descent_converges_below_the_largest_step_and_explodes_above():
+    turn, _ = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(2)).double())
+    hessian = turn @ torch.diag(torch.tensor([6.0, 2.0, 0.5, 0.0]).double()) @ turn.T
+    start = torch.ones(4, dtype=torch.float64)
+    for share, shrinks in ((0.99, True), (1.01, False)):
+        w = start
+        for _ in range(2000):
+            w = w - share * reference.largest_step(hessian) * (hessian @ w)
+        assert ((hessian @ w).norm() < 1e-6) == shrinks
+
+
+def test_no_rate_of_plain_descent_finds_the_minimum_of_every_valley():
+    """The card of 5.9 says so."""
+    cases = declared["5.9"].cases
+    arrived = {
+        rate
+        for rate in (k * 2.5e-4 for k in range(1, 121))
+        if all(
+            case.args[0].value.height(reference.plain(rate)(case.args[0].value, case.args[1]))
+            < reference.TARGET
+            for case in cases
+        )
+    }
+    assert not arrived
+
+
+def test_a_run_that_explodes_has_an_infinite_loss(written):
+    rows = torch.randint(0, 20, (30, 8), generator=torch.Generator().manual_seed(0))
+    pair = torch.ones(20, 4), torch.arange(20) % 2
+    model = nn.Linear(4, 2)
+    found = written["validation_loss"](model, written["contest"]["sgd"], 1e38, pair, pair, rows)
+    assert found == math.inf

@@ -17,6 +17,7 @@ from course_utils.checks.sandbox import (
     untouched_state,
     within,
 )
+from course_utils.claims import say
 from course_utils.exercises import find
 
 
@@ -28,7 +29,7 @@ def check(number: str, answer: Any) -> None:
 
     Raises `LookupError` if there is no such exercise; the message names the nearest.
     """
-    print(verdict(number, answer))
+    say(verdict(number, answer))
 
 
 def verdict(number: str, answer: Any) -> str:
