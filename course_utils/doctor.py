@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import pathlib
 import sys
 
 from course_utils import checkpoints, data, environment, hub
@@ -9,16 +10,25 @@ from course_utils.errors import CourseError
 from course_utils.python_version import problem
 
 
-def doctor():
+def doctor() -> int:
     """Print one line a fact about this machine, each [ok], [warn] or [fail] with what to do.
 
     Returns the number of [fail] lines. `python -m course_utils doctor` exits with 1 if there are any.
     """
     fails = 0
-    for status, fact in _facts():
+    for status, fact in _all_facts():
         print(f"[{status}]{' ' * (5 - len(status))}{fact}", flush=True)
         fails += status == "fail"
     return fails
+
+
+def _all_facts():
+    """`_facts`, and where looking itself fails (a package's folder is gone, say) a fact about that."""
+    try:
+        yield from _facts()
+    except Exception as error:
+        again = "pip install --force-reinstall -r requirements.txt"
+        yield "fail", f"looking further failed ({type(error).__name__}: {error}): type  {again}"
 
 
 def _facts():
@@ -73,7 +83,7 @@ def _hardware_facts():
 
     try:
         import torch
-    except (ImportError, OSError) as error:  # installed, but broken: a library is missing, or another build's
+    except Exception as error:  # installed, but broken: a library is missing, or another build's
         version = importlib.metadata.version("torch")
         yield "fail", f"torch does not start ({error}): type  pip install --force-reinstall torch=={version}"
         return
@@ -104,14 +114,32 @@ def _hardware_facts():
     )
 
 
+# Where Linux says how much memory a container may take, in its two versions of control groups.
+LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
 def _memory_gigabytes():
+    """The machine's memory, or what a container may take of it; None where neither is told."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+        sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     except (AttributeError, ValueError):  # Windows has no sysconf
         return None
+    for path in LIMITS:
+        try:
+            sizes.append(int(pathlib.Path(path).read_text(encoding="ascii")))
+        except (OSError, ValueError):  # no such file, or "max": no limit
+            continue
+    return min(sizes) / 1e9
 
 
 def _file_facts():
+    named = os.environ.get("COURSE_CHECKPOINT", "")
+    if named and named != checkpoints.EMBEDDED and not os.path.isdir(named) and not hub.reachable():
+        yield (
+            "fail",
+            f"COURSE_CHECKPOINT is {named!r}, which is no folder, and the hub does not answer: "
+            "type  unset COURSE_CHECKPOINT",
+        )
     for what, find in (("embedded BERT", checkpoints.embedded), ("reviews", data.reviews_file)):
         try:
             yield "ok", f"{what} present, SHA-256 right: {os.path.basename(find())}"

@@ -288,6 +288,32 @@ def test_a_version_outside_the_range(capsys, monkeypatch, found):
     )
 
 
+def test_the_doctor_dies_of_nothing(capsys, monkeypatch):
+    def gone():
+        raise ModuleNotFoundError("No module named 'huggingface_hub'")
+
+    monkeypatch.setattr(hub, "reachable", gone)
+    (line,) = failures(capsys)
+    assert "looking further failed (ModuleNotFoundError: No module named 'huggingface_hub')" in line
+    assert "type  pip install --force-reinstall -r requirements.txt" in line
+
+
+def test_the_limit_of_a_container_counts(capsys, monkeypatch, tmp_path):
+    (tmp_path / "max").write_text("max\n")
+    (tmp_path / "limit").write_text("3000000000\n")
+    monkeypatch.setattr(doctor_module, "LIMITS", (str(tmp_path / "max"), str(tmp_path / "none")))
+    whole = doctor_module._memory_gigabytes()
+    monkeypatch.setattr(doctor_module, "LIMITS", (str(tmp_path / "max"), str(tmp_path / "limit")))
+    assert doctor_module._memory_gigabytes() == min(whole, 3.0)
+    assert "[warn] 3.0 GB of memory: close others" in doctor(capsys)[1]
+
+
+def test_a_checkpoint_that_leads_nowhere(capsys, monkeypatch):
+    monkeypatch.setenv("COURSE_CHECKPOINT", "no/where")
+    (line,) = failures(capsys)
+    assert "COURSE_CHECKPOINT is 'no/where', which is no folder" in line and "unset" in line
+
+
 def test_the_course_itself_is_not_installed(capsys, monkeypatch):
     def requires(name):
         raise importlib.metadata.PackageNotFoundError(name)
