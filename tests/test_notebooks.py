@@ -297,6 +297,15 @@ def heading_levels(lesson):
     ]
 
 
+def table_headers(lesson):
+    """A table's columns have names: a screen reader reads them out with every cell."""
+    return [
+        f"a table has a column without a name: {_start(cell)}"
+        for cell in lesson.markdown
+        if re.search(r"^\|(?:[^\n]*\|)? *\|[^\n]*\n\| *:?-", cell.source, re.MULTILINE)
+    ]
+
+
 def clean_outputs(lesson):
     """Nothing that differs from machine to machine, no warnings, no widgets."""
     problems = ["the notebook stores widget state"] if "widgets" in lesson.notebook.metadata else []
@@ -442,6 +451,7 @@ RULES = [
     small_file,
     pictures,
     heading_levels,
+    table_headers,
     clean_outputs,
     clean_sources,
     badge_and_setup,
@@ -770,6 +780,7 @@ BROKEN = [
     (pictures, replaced("## Adding", "The", '<img src="sum.png"> The'), "no alt text"),
     (heading_levels, replaced("### A curve", "###", "####"), "jumps from level 2 to 4"),
     (heading_levels, replaced("### A curve", "###", "#"), "here are 2"),
+    (table_headers, added(new_markdown_cell("| | two |\n|---|---|\n| a | b |")), "without a name"),
     (clean_outputs, lambda lesson: lesson.notebook.metadata.update(widgets={}), "widget state"),
     (
         clean_outputs,
