@@ -93,7 +93,7 @@ def test_so_many_calls_and_no_more():
     assert "`function` is called more than once" in verdict(
         "7.1", lambda function, x: torch.autograd.grad(function(x).sum() + 0 * function(x).sum(), x)[0]
     )
-    assert "`function` is called never, and not once" in verdict(
+    assert "`function` is called never, where once is the least" in verdict(
         "7.1", lambda function, x: 3 * x.detach() ** 2
     )
     assert "   function = lambda x: x**3\n" in verdict("7.1", lambda function, x: function(x).detach())

@@ -149,7 +149,9 @@ class Watch:
         for rule in self.rules:
             if rule.kind == "given" and self._given.get(rule.names[0], 0) < rule.least:
                 often = self._given.get(rule.names[0], 0)
-                self._break(f"`{rule.names[0]}` is called {_times(often)}, and not {_times(rule.least)}")
+                self._break(
+                    f"`{rule.names[0]}` is called {_times(often)}, where {_times(rule.least)} is the least"
+                )
 
 
 def broken_in_source(rules: tuple[Rule, ...], answer: Any) -> str:

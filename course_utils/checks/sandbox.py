@@ -388,7 +388,7 @@ def _nothing_ends_the_kernel():
         (sys, "breakpointhook", "`breakpoint()` waits for a person: take it out before you check"),
         (os, "_exit", "`os._exit()` would end the kernel"),
     ]
-    if shell is not None:
+    if hasattr(shell, "ask_exit"):
         places.append((shell, "ask_exit", "`exit()` would end the kernel: leave a function with `return`"))
     kept = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
     stdin = sys.stdin
