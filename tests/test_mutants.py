@@ -65,4 +65,5 @@ def test_what_is_listed_as_equivalent_exists_and_passes(row):
     assert len(reason.split()) >= 3
     path = next(path for path in lessons.paths() if int(path.name[:2]) == int(number.split(".")[0]))
     found = [mutant for mutant in mutants.mutants(path) if (mutant.number, mutant.line) == (number, line)]
-    assert found and any(map(mutants.survives, found))
+    # Some train a network: on a busy machine that takes longer than trying many mutants allows.
+    assert found and any(mutants.survives(mutant, seconds=120) for mutant in found)

@@ -364,6 +364,23 @@ def test_looking_at_an_answer_is_within_the_time_limit():
     assert time.monotonic() - start < 20
 
 
+def test_a_loop_in_a_destructor_is_stopped_without_a_message(monkeypatch):
+    class Undead:
+        def __del__(self):
+            while True:
+                pass
+
+    def answer(x):
+        Undead()
+        return 1.0
+
+    ignored = []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+    declare(lambda x: 1.0, *NUMBERS, seconds=0.2)
+    assert "still running after 0.2 seconds" in said(answer)
+    assert ignored == []
+
+
 def test_a_thread_left_behind_prints_nothing_into_the_next_cell():
     source = """
 import sys, time

@@ -252,8 +252,9 @@ def _stop(thread):
     A bare `except` in a loop swallows it, unless it comes just between; so it comes often, at ever other
     places. `SystemExit`, because a thread that it ends says nothing.
     """
-    interval = sys.getswitchinterval()
+    interval, hook = sys.getswitchinterval(), sys.unraisablehook
     sys.setswitchinterval(1e-5)
+    sys.unraisablehook = lambda ignored: None  # it may come inside a destructor, which can raise nothing
     try:
         for _ in range(1000):
             ctypes.pythonapi.PyThreadState_SetAsyncExc(
@@ -264,6 +265,7 @@ def _stop(thread):
                 return
     finally:
         sys.setswitchinterval(interval)
+        sys.unraisablehook = hook
     _left_behind.append(thread)
 
 
