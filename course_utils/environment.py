@@ -175,22 +175,3 @@ def _matmul_seconds(dtype: "torch.dtype", size: int = 256, repeats: int = 5) -> 
         left @ right
         seconds.append(time.perf_counter() - start)
     return min(seconds[1:])
-
-
-def rows_in(seconds: float, rows_a_second: float, least: int, most: int, size: str = "laptop") -> int:
-    """How many rows to train on, an `int` from `least` to `most`; prints which, and why.
-
-    `size` "laptop": as many as fit into `seconds` at the measured `rows_a_second`; "quick": `least`;
-    "colab": `most`.
-
-    Raises `CourseError` for another `size`.
-    """
-    fitting = int(seconds * rows_a_second)
-    sizes = {"quick": least, "laptop": min(max(fitting, least), most), "colab": most}
-    if size not in sizes:
-        raise CourseError(f"SIZE is {size!r}; set it to one of {', '.join(sizes)}.")
-    why = (
-        f"{rows_a_second:.0f} a second, and {seconds:g} s are the budget" if size == "laptop" else "as asked"
-    )
-    print(f"Size {size}: {sizes[size]:,} of {most:,} rows ({why})")
-    return sizes[size]
