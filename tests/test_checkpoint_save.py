@@ -112,6 +112,7 @@ def test_a_failed_rename_puts_the_earlier_save_back(tmp_path, tokenizer, monkeyp
 # What is not its own, and a process that is killed.
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets not everybody make links")
 def test_what_is_no_earlier_save_is_left_alone(tmp_path, tokenizer):
     notebooks = tmp_path / "notebooks"
     notebooks.mkdir()
