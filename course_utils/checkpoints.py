@@ -57,7 +57,7 @@ def choose(name: str | os.PathLike | None = None) -> str:
     if name == EMBEDDED:
         folder, name = os.path.dirname(embedded()), "embedded all-MiniLM-L6-v2"
     else:
-        _recover(pathlib.Path(name))
+        _recover(pathlib.Path(os.path.abspath(name)))
         folder = name if os.path.isdir(name) else _fetch(name)
         _refuse_unusable(name, folder)
     print(f"Checkpoint: {name} ({why})")
@@ -83,16 +83,20 @@ def save(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", folder:
 
     Raises `CourseError` if `folder` is something else than an earlier save, or cannot be written.
     """
-    folder = pathlib.Path(folder)
+    folder = pathlib.Path(os.path.abspath(folder))
     _recover(folder)
     _refuse_foreign(folder)
     part, old = _beside(folder, "part"), _beside(folder, "old")
+    for rest in (part, old):  # of an interrupted save; `_recover` has taken what is needed of them
+        shutil.rmtree(rest, ignore_errors=True)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         model.save_pretrained(part)
         tokenizer.save_pretrained(part)
         files = sorted(path.name for path in part.iterdir())
-        (part / MARKER).write_text("\n".join(files), encoding="utf8")  # the last: with it, the save is whole
+        draft = part / f"{MARKER}.draft"
+        draft.write_text("\n".join(files), encoding="utf8")
+        draft.rename(part / MARKER)  # the last, and at one stroke: with it, the save is whole
         if folder.exists():
             folder.rename(old)
         part.rename(folder)
@@ -115,15 +119,16 @@ def _beside(folder, stage):
 
 
 def _recover(folder):
-    """Finish or undo what an interrupted `save` left beside `folder`."""
-    part, old = _beside(folder, "part"), _beside(folder, "old")
-    if not folder.exists() and not folder.is_symlink():
-        for whole in (part, old):
-            if not folder.exists() and (whole / MARKER).is_file():
-                whole.rename(folder)
-    if (folder / MARKER).is_file():
-        for rest in (part, old):
-            shutil.rmtree(rest, ignore_errors=True)
+    """Put the last whole save where `folder` is gone, because a `save` was interrupted between its renames.
+
+    Deletes nothing. Asks `os.path`, which takes any text for a name and answers False.
+    """
+    if os.path.lexists(folder):
+        return
+    for stage in ("part", "old"):
+        if os.path.isfile(_beside(folder, stage) / MARKER):
+            _beside(folder, stage).rename(folder)
+            return
 
 
 def _refuse_foreign(folder):

@@ -149,6 +149,38 @@ def test_neighbours_with_similar_names_stay(tmp_path, tokenizer):
     assert all((tmp_path / name / "mine").read_text() == "work" for name in ("critic.old", "critic.part"))
 
 
+def test_choosing_deletes_nothing_of_a_save_in_progress(tmp_path, tokenizer):
+    folder = tmp_path / "critic"
+    checkpoints.save(tiny(0), tokenizer, folder)
+    part = checkpoints._beside(folder, "part")
+    part.mkdir()
+    (part / "half").write_text("in progress")
+    assert checkpoints.choose(str(folder)) == str(folder)
+    assert (part / "half").read_text() == "in progress"
+    checkpoints.save(tiny(1), tokenizer, folder)
+    assert names(tmp_path) == ["critic"] and "half" not in names(folder)
+
+
+def test_what_a_first_save_left_half_done_does_not_get_into_the_next(tmp_path, tokenizer):
+    folder = tmp_path / "critic"
+    part = checkpoints._beside(folder, "part")
+    part.mkdir()
+    (part / "half").write_text("of a process that was killed")
+    checkpoints.save(tiny(0), tokenizer, folder)
+    assert names(tmp_path) == ["critic"] and "half" not in names(folder)
+
+
+def test_the_folder_one_stands_in_and_names_that_are_none(tmp_path, tokenizer, monkeypatch):
+    checkpoints.save(tiny(0), tokenizer, tmp_path / "critic")
+    monkeypatch.chdir(tmp_path / "critic")
+    assert checkpoints.choose(".") == "."
+    for name in ("..", "/", "x" * 5000, "a\0b"):
+        with pytest.raises(CourseError):
+            checkpoints.choose(name)
+    with pytest.raises(CourseError, match="would delete it"):
+        checkpoints.save(tiny(1), tokenizer, "/")
+
+
 @contextlib.contextmanager
 def stopped_at(step, model, tokenizer, how):
     """Inside, `how()` is called in place of the step number `step` of a save; yields the count of steps."""
