@@ -1,5 +1,6 @@
 """The pretrained BERT that a lesson starts from: inside a package, or from Hugging Face's hub."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -169,6 +170,15 @@ def _refuse_unusable(name, folder):
     files = set(os.listdir(folder))
     weights = sorted(file for file in files if file.endswith(".safetensors"))
     otherwise = hub.OTHERWISE["models"]
+    index = "model.safetensors.index.json"
+    if index in files and "model.safetensors" not in files:
+        missing = sorted(_shards(name, os.path.join(folder, index)) - files)
+        if missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise CourseError(
+                f"{name} lacks {missing[0]}{more}, a part of its weights that {index} lists, in {folder}. "
+                f"Copy or fetch it whole again. {otherwise}"
+            )
     if not weights:
         raise CourseError(f"{name} has no weights in safetensors: the course loads no others. {otherwise}")
     if "config.json" not in files or not files & {"tokenizer.json", "vocab.txt"}:
@@ -180,6 +190,17 @@ def _refuse_unusable(name, folder):
                 hub.forget(name, "models")
                 again = " It was deleted: run the cell again to fetch it anew."
             raise CourseError(f"The weights {file} of {name} are damaged or incomplete.{again} {otherwise}")
+
+
+def _shards(name, path):
+    """The files that the index of weights saved in several files lists."""
+    try:
+        with open(path, encoding="utf8") as file:
+            return set(map(str, json.load(file)["weight_map"].values()))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        raise CourseError(
+            f"{path}, the list of {name}'s weights, cannot be read. {hub.OTHERWISE['models']}"
+        ) from None
 
 
 def _damaged(path, sha256):

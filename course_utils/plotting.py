@@ -6,6 +6,8 @@ import io
 from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING
 
+from course_utils.claims import say
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -120,7 +122,7 @@ def _display(png, alt):
     from IPython.display import display
 
     if get_ipython() is None:
-        print(alt)
+        say(alt)
         return
     display(
         {"image/png": base64.b64encode(png.getvalue()).decode(), "text/plain": alt},

@@ -8,7 +8,7 @@ import sys
 LOWEST, HIGHEST = (3, 11), (3, 13)
 
 
-def problem(version):
+def problem(version: "tuple[int, int]") -> str:
     """What is wrong with `version`, a (major, minor) pair, and what to type; "" if nothing is wrong."""
     if LOWEST <= version <= HIGHEST:
         return ""

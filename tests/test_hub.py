@@ -1,17 +1,20 @@
 """Checkpoints and data from a miniature hub: what is fetched, and how each way to fail is explained.
 
-The libraries read HF_ENDPOINT and its like once, when they are imported. So each of the three scenarios below
+The libraries read HF_ENDPOINT and its like once, when they are imported. So each of the scenarios below
 runs in a Python of its own (this file, called with the scenario's name), which prints what it found as JSON.
 """
 
 import contextlib
 import dataclasses
+import errno
 import http.server
 import io
 import json
 import os
 import pathlib
 import pickle
+import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +23,8 @@ import traceback
 
 import pytest
 from miniature_hub import COMMIT, MiniatureHub
+
+from course_utils.errors import CourseError
 
 TINY = "course/tiny-bert"
 WORDS = "[PAD] [UNK] [CLS] [SEP] [MASK] the a film movie plot is was not very good bad warm dull . ,".split()
@@ -34,6 +39,7 @@ def models(folder):
     from course_utils import checkpoints, environment, hub, setup
 
     names = {TINY: "tiny", "course/other-bert": "tiny", "course/pickled": "pickled", checkpoints.HUB: "tiny"}
+    names["course/in-parts"] = "parts"
     repositories = {f"models/{name}": folder / which for name, which in names.items()}
     with MiniatureHub(repositories) as server, quiet():
         os.environ["HF_ENDPOINT"] = server.address
@@ -78,6 +84,12 @@ def models(folder):
         server.refuse(429)
         found["cached, 429"] = choose(TINY)
         server.behave()
+        server.be_a_page()
+        found["cached, log-in page"] = choose(TINY)
+        found["log-in page"] = choose("course/other-bert")
+        found["pinned, log-in page"] = choose(checkpoints.HUB)
+        server.behave()
+        found["a part is missing"] = choose("course/in-parts")
 
         # from_pretrained by itself; afterwards the model is in the cache, but not all of the tokenizer.
         found["logits of the id"] = logits_shape(TINY)
@@ -129,6 +141,9 @@ def datasets(folder):
         server.refuse(429, "train.parquet")
         found["429 for a file"] = reviews()
         server.behave()
+        server.be_a_page()
+        found["log-in page"] = reviews()
+        server.behave()
         server.stop()
         found["unreachable"] = reviews()
         server.start()
@@ -163,6 +178,39 @@ def offline(folder):
             "data": attempt(data.rotten_tomatoes, source="hub"),
         }
         found["requests"] = server.requests
+    return found
+
+
+def storing(folder):
+    """The disk is full (no file may have more than 1,000 bytes), or the caches' places are taken by files."""
+    import resource
+    import signal
+
+    from course_utils import checkpoints, data, hub, setup
+
+    ledger = data.LEDGER["rotten_tomatoes"]
+    repositories = {f"models/{TINY}": folder / "tiny", f"datasets/{ledger.hub}": folder / "reviews"}
+    home = pathlib.Path(os.environ["HF_HOME"])
+    with MiniatureHub(repositories) as server, quiet():
+        os.environ["HF_ENDPOINT"] = server.address
+        setup()
+        import datasets  # noqa: F401  (before the disk is full)
+
+        def all_of_it(what):
+            found[f"{what}, model"] = attempt(checkpoints.choose, TINY)
+            found[f"{what}, data"] = attempt(data.rotten_tomatoes, source="hub")
+            found[f"{what}, unwritable"] = hub.unwritable()
+
+        found = {"good, unwritable": hub.unwritable()}
+        found["left"] = os.listdir(home)
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+        all_of_it("full")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        for cache in ("hub", "datasets"):
+            shutil.rmtree(home / cache, ignore_errors=True)
+            (home / cache).touch()
+        all_of_it("taken")
     return found
 
 
@@ -203,7 +251,7 @@ def folder(tmp_path_factory):
     from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
     folder = tmp_path_factory.mktemp("repositories")
-    for name in ("tiny", "pickled", "reviews", "two_splits", "empty"):
+    for name in ("tiny", "pickled", "parts", "reviews", "two_splits", "empty"):
         (folder / name).mkdir()
     (folder / "tiny" / "vocab.txt").write_text("\n".join(WORDS), encoding="utf8")
     BertTokenizer.from_pretrained(folder / "tiny").save_pretrained(folder / "tiny")
@@ -214,6 +262,11 @@ def folder(tmp_path_factory):
         (folder / name / "pytorch_model.bin").write_bytes(pickle.dumps(Trap(folder / "a pickle was read")))
     for file in ("config.json", "vocab.txt"):
         (folder / "pickled" / file).write_bytes((folder / "tiny" / file).read_bytes())
+    for file in ("config.json", "vocab.txt", "model.safetensors"):
+        name = file.replace("model.", "model-00001-of-00002.")
+        (folder / "parts" / name).write_bytes((folder / "tiny" / file).read_bytes())
+    parts = {"weight_map": {str(i): f"model-0000{i}-of-00002.safetensors" for i in (1, 2)}}
+    (folder / "parts" / "model.safetensors.index.json").write_text(json.dumps(parts), encoding="utf8")
     for split, rows in {"train": 6, "validation": 4, "test": 4}.items():
         texts = [f"{split} sentence {row} ." for row in range(rows)]
         table = pandas.DataFrame({"text": texts, "label": [row % 2 for row in range(rows)]})
@@ -239,7 +292,7 @@ def run(scenario, folder, home, **variables):
         capture_output=True,
         text=True,
         encoding="utf8",
-        timeout=150,
+        timeout=400,  # a machine that has other work to do needs long
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -258,6 +311,13 @@ def with_datasets(folder, tmp_path_factory):
 @pytest.fixture(scope="module")
 def with_offline(folder, tmp_path_factory):
     return run(offline, folder, tmp_path_factory.mktemp("home"), HF_HUB_OFFLINE="1")
+
+
+@pytest.fixture(scope="module")
+def with_storing(folder, tmp_path_factory):
+    if os.name == "nt":
+        pytest.skip("Windows has no limit for the size of files")
+    return run(storing, folder, tmp_path_factory.mktemp("home"))
 
 
 def assert_explained(found, *parts, seconds=10):
@@ -291,6 +351,12 @@ PACKAGE = "type  data.rotten_tomatoes()"
         ("broken off", [f"download of {TINY} broke off", "Run the cell again"]),
         ("shortened", [f"download of {TINY} broke off", "Run the cell again"]),
         ("unnoticed", [f"model.safetensors of {TINY} are damaged", "deleted", "run the cell again"]),
+        (
+            "log-in page",
+            ["answered with a web page of its own", "Log in with a browser", "course/other-bert"],
+        ),
+        ("pinned, log-in page", ["answered with a web page", "google-bert/bert-base-uncased is not in this"]),
+        ("a part is missing", ["course/in-parts lacks model-00002-of-00002.safetensors, a part of its"]),
         ("cached in part", ["course/other-bert", "config.json or its tokenizer"]),
         ("pickled", ["course/pickled has no weights in safetensors"]),
         ("pinned, other weights", ["google-bert/bert-base-uncased are damaged", "run the cell again"]),
@@ -314,7 +380,7 @@ def test_after_every_failure_a_good_call_fetches_the_whole_checkpoint(with_model
 
 
 def test_a_fetched_checkpoint_needs_no_hub(with_models):
-    for situation in ("cached", "cached, 429"):
+    for situation in ("cached", "cached, 429", "cached, log-in page"):
         assert with_models[situation]["value"] == with_models["good"]["value"]
         assert with_models[situation]["seconds"] < 10
 
@@ -354,6 +420,10 @@ def test_with_a_gpu_the_hubs_bert_comes_from_its_pinned_commit(with_models):
         ("429 for a file", ["answered 429 (too many requests)"]),
         ("500", ["answered 500 for cornell-movie-review-data/rotten_tomatoes", "Run the cell again"]),
         ("unreachable", ["does not answer at http://127.0.0.1", "type  python -m course_utils doctor"]),
+        (
+            "log-in page",
+            ["answered with a web page of its own", "Log in with a browser", "rotten_tomatoes is"],
+        ),
         ("shortened", ["cornell-movie-review-data/rotten_tomatoes broke off", "Run the cell again"]),
         ("unnoticed", ["cornell-movie-review-data/rotten_tomatoes is damaged", "Run the cell again"]),
         ("course/two-splits", ["course/two-splits has other splits or columns"]),
@@ -394,6 +464,20 @@ def test_offline_with_an_empty_cache_is_one_clear_error_and_asks_nothing(with_of
     assert_explained(with_offline["data"], *parts, PACKAGE)
     assert with_offline["requests"] == []
     assert with_offline["reachable"] is False
+
+
+@pytest.mark.parametrize("what", ["full", "taken"])
+def test_a_cache_that_cannot_be_written_is_one_clear_error(with_storing, what):
+    parts = "What comes from the hub cannot be stored in", "home", "Free some disk space", "variable HF_HOME"
+    assert_explained(with_storing[f"{what}, model"], *parts, EMBEDDED)
+    assert_explained(with_storing[f"{what}, data"], *parts, PACKAGE)
+    for part in parts:
+        assert part in with_storing[f"{what}, unwritable"]
+
+
+def test_a_cache_that_can_be_written_is_left_as_it_was(with_storing):
+    assert with_storing["good, unwritable"] == ""
+    assert with_storing["left"] == []
 
 
 @pytest.fixture
@@ -439,6 +523,42 @@ def test_what_does_not_speak_http_is_not_the_hub(online):
         assert not hub.reachable()
 
 
+SILENT = """
+import socket, sys, time
+from course_utils import hub
+if sys.argv[1] == "DNS":
+    socket.getaddrinfo = lambda *arguments, **options: time.sleep(300)
+start = time.monotonic()
+print(hub.reachable(0.5), time.monotonic() - start < 30)
+"""
+
+
+@pytest.mark.parametrize("what", ["DNS", "dripping server"])
+def test_what_answers_too_slowly_holds_neither_the_question_nor_pythons_end(what):
+    """Without a limit for the whole, each would take minutes."""
+
+    def drip(server):
+        client, _ = server.accept()
+        with contextlib.suppress(OSError):
+            client.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            while True:
+                client.sendall(b".")
+                time.sleep(0.1)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=drip, args=(server,), daemon=True).start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        done = subprocess.run(
+            [sys.executable, "-c", SILENT, what],
+            env={**os.environ, "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": address},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        socket.create_connection(server.getsockname()).close()  # lets `drip` end if nobody came
+    assert (done.stdout, done.stderr) == ("False True\n", "")
+
+
 def test_offline_the_hub_is_not_asked(online, monkeypatch):
     from huggingface_hub import constants
 
@@ -466,7 +586,66 @@ def test_other_errors_pass_through_and_the_libraries_session_is_left_as_it_was()
     assert get_session().event_hooks == before
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["/api/models/course/another", f"/{TINY}/resolve/main/added_tokens.json"],
+    ids=["other", "file"],
+)
+def test_a_404_of_something_else_does_not_explain_another_error(online, folder, address):
+    from huggingface_hub import get_session
+    from huggingface_hub.utils import hf_raise_for_status
+
+    from course_utils import hub
+
+    with MiniatureHub({f"models/{TINY}": folder / "tiny"}) as server:
+        online(server.address)
+        with pytest.raises(OSError, match="out of order"), hub.explained(TINY, "models"):
+            response = get_session().get(server.address + address)
+            assert response.status_code == 404
+            raise OSError(errno.EIO, "The disk is out of order")
+        with pytest.raises(CourseError, match="broke off"), hub.explained(TINY, "models"):
+            try:
+                hf_raise_for_status(response)
+            except OSError:
+                raise ValueError("Consistency check failed") from None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EROFS, "Read-only file system", "/mnt/cache/blob"),
+        PermissionError(errno.EACCES, "Permission denied", "/mnt/cache/blob"),
+        RuntimeError("Data processing error: I/O error: No space left on device (os error 28)"),
+    ],
+    ids=["full", "read only", "not ours", "full, in hf_xet's words"],
+)
+def test_what_the_disk_says_is_explained_whatever_the_hub_said_before(online, folder, error):
+    from huggingface_hub import get_session
+
+    from course_utils import hub
+
+    with MiniatureHub({}) as server:
+        online(server.address)
+        with pytest.raises(CourseError) as caught, hub.explained(TINY, "models"):
+            get_session().get(f"{server.address}/api/models/{TINY}")  # 404
+            try:
+                raise error
+            except Exception as cause:
+                raise RuntimeError("An error occurred while generating the dataset") from cause
+    assert "cannot be stored in" in str(caught.value) and "HF_HOME" in str(caught.value)
+
+
+def test_a_socket_that_is_not_allowed_is_no_full_disk(online):
+    from course_utils import hub
+
+    with MiniatureHub({}) as server:
+        online(server.address)
+        with pytest.raises(PermissionError), hub.explained(TINY, "models"):
+            raise PermissionError(errno.EPERM, "Operation not permitted")  # by a firewall: it names no file
+
+
 if __name__ == "__main__":
-    scenario = {"models": models, "datasets": datasets, "offline": offline}[sys.argv[1]]
+    scenario = {"models": models, "datasets": datasets, "offline": offline, "storing": storing}[sys.argv[1]]
     findings = scenario(pathlib.Path(sys.argv[2]))
     print(json.dumps(findings))

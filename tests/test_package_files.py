@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import os
 import pathlib
 import sys
 
@@ -90,6 +91,20 @@ def test_a_package_without_a_list_of_files(install):
     about = install("course-carrier", "1.0", {"course_carrier/model/weights": CONTENT})
     (about / "RECORD").unlink()
     with pytest.raises(CourseError, match=f"lacks its file /model/weights: {REINSTALL}$"):
+        carried()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="a file of Linux that nobody can read")
+def test_a_file_that_cannot_be_read(install):
+    install("course-carrier", "1.0", {"course_carrier/model/weights": pathlib.Path("/proc/self/mem")})
+    with pytest.raises(CourseError, match=f"course-carrier cannot be read \\(.*: {REINSTALL}$"):
+        carried()
+
+
+def test_a_list_of_files_that_is_no_text(install):
+    about = install("course-carrier", "1.0", {"course_carrier/model/weights": CONTENT})
+    (about / "RECORD").write_bytes(b"course_carrier/\xff,,\n")
+    with pytest.raises(CourseError, match=f"course-carrier cannot be read \\(.*: {REINSTALL}$"):
         carried()
 
 
