@@ -4,6 +4,7 @@ import copy
 import math
 import os
 import tempfile
+from unittest import mock
 
 import torch
 from torch import nn
@@ -25,6 +26,9 @@ class Elsewhere:
         return self.tensor.size(*dims)
 
     def to(self, *args, **kwargs):
+        return self.tensor.clone()
+
+    def cpu(self):
         return self.tensor.clone()
 
     @classmethod
@@ -105,6 +109,7 @@ exercise(
             "The ids are always equally wide. A batch is as wide as *its* longest sentence.",
             padded_with(length=64),
             padded_with(length=60),
+            padded_with(length=48),
         ),
         mistake(
             "The rows are cut to the shortest: tokens are lost. Fill the others up to the longest.",
@@ -168,7 +173,8 @@ def judge_epoch(batches, lengths, size):
     found = [index for batch in batches for index in batch]
     if missing := set(range(len(lengths))) - set(found):
         return (
-            f"{len(missing)} of {len(lengths)} indices are in no batch of an epoch. Is the last batch there?"
+            f"{len(missing)} of {len(lengths)} indices are in no batch of an epoch. Is the last batch there, "
+            "and do the batches hold indices, not lengths?"
         )
     if len(found) != len(lengths):
         return "an epoch has every index exactly once, and yours has some twice, or some that do not exist"
@@ -284,6 +290,8 @@ def stepping(order):
                 optimizer.zero_grad()
             elif line == "loss":
                 loss = cross_entropy(model(x), y)
+            elif line == "sum loss":
+                loss = cross_entropy(model(x), y, reduction="sum")
             elif line == "softmax loss":
                 loss = cross_entropy(model(x).softmax(dim=-1), y)
             elif line == "backward":
@@ -295,6 +303,10 @@ def stepping(order):
             elif line == "clip alone":
                 for parameter in model.parameters():
                     nn.utils.clip_grad_norm_(parameter, 1.0)
+            elif line == "norm 1":
+                norm = torch.stack([p.grad.norm() for p in model.parameters()]).norm()
+                for parameter in model.parameters():
+                    parameter.grad /= norm
             elif line == "step":
                 optimizer.step()
         return cross_entropy(model(x), y).item() if order[-1] == "loss again" else loss.item()
@@ -393,6 +405,16 @@ exercise(
             "You give probabilities to cross_entropy; it takes logits and does the softmax itself.",
             stepping(["train", "softmax loss", *RIGHT[2:]]),
         ),
+        mistake(
+            "This is the sum of the sentences' losses. The mean is asked for, which is what cross_entropy "
+            "gives unless told otherwise.",
+            stepping(["train", "sum loss", *RIGHT[2:]]),
+        ),
+        mistake(
+            "You bring every gradient to the norm 1, short ones too. Clipping only shortens: a norm below "
+            "1.0 stays as it is.",
+            stepping(["train", "loss", "clear", "backward", "norm 1", "step"]),
+        ),
     ],
 )
 
@@ -426,6 +448,24 @@ def epoch_of(how, scheduled="after"):
     return epoch
 
 
+def counted_first(step, batches, schedule):
+    rows = sum(len(y) for _, y in batches)
+    return sum(step(batch) for batch in batches) / rows
+
+
+def first_batch_only(step, batches, schedule):
+    return one_epoch(step, [next(batches)], schedule)
+
+
+def over_numbers(step, batches, schedule):
+    total, numbers = 0.0, 0
+    for x, y in batches:
+        total += step((x, y)) * x.numel()
+        numbers += x.numel()
+        schedule.step()
+    return total / numbers
+
+
 def over_rows(found):
     return sum(loss * rows for loss, rows in found) / sum(rows for _, rows in found)
 
@@ -439,11 +479,13 @@ def run_epoch(answer, losses, sizes):
     def step(batch):
         x, y = batch
         rates.append(optimizer.param_groups[0]["lr"])
-        seen.append(int(x[0]))
+        seen.append(int(x[0, 0]))
         optimizer.step()
         return next(waiting)
 
-    batches = iter([(torch.full((size,), place), torch.zeros(size)) for place, size in enumerate(sizes)])
+    batches = iter(
+        [(torch.full((size, 3 - place % 3), place), torch.zeros(size)) for place, size in enumerate(sizes)]
+    )
     return {
         "the mean loss": answer(step, batches, schedule),
         "the numbers of the batches trained on": seen,
@@ -481,6 +523,17 @@ exercise(
             epoch_of(lambda found: sum(loss for loss, _ in found) / sum(rows for _, rows in found)),
         ),
         mistake("This is the loss of the last batch alone.", epoch_of(lambda found: found[-1][0])),
+        mistake("Your loop ends after the first batch: is the `return` inside it?", first_batch_only),
+        mistake(
+            "You go through the batches twice, and they can be gone through only once: when you want to "
+            "train, none is left. Count the sentences in the loop that trains.",
+            counted_first,
+        ),
+        mistake(
+            "A batch counts as often as it has numbers in x, with padding. It counts as often as it has "
+            "labels.",
+            over_numbers,
+        ),
         mistake(
             "The schedule moves before the step, so the first step has the second rate already.",
             epoch_of(over_rows, "before"),
@@ -513,8 +566,19 @@ def evaluate(model, batches, device):
     return loss / rows, right / rows
 
 
-def evaluating(during="eval", after="before", gradients=False, how="rows", scale=1.0):
-    """An evaluation that differs in mode, in gradients or in how it averages."""
+def over(found, item, weigh=True, divide=True):
+    """The mean of an item of the (loss, share, rows) triples: over the sentences, or over the batches."""
+    weights = [row[2] if weigh else 1 for row in found]
+    total = sum(row[item] * weight for row, weight in zip(found, weights, strict=True))
+    return total / (sum(weights) if divide else 1)
+
+
+def both_over(found):
+    return over(found, 0), over(found, 1)
+
+
+def evaluating(during="eval", after="before", gradients=False, how=both_over, scores=lambda logits: logits):
+    """An evaluation that differs in mode, in gradients, in its scores or in how it averages."""
 
     def evaluation(model, batches, device):
         mode = model.training
@@ -526,16 +590,12 @@ def evaluating(during="eval", after="before", gradients=False, how="rows", scale
                 x, y = x.to(device), y.to(device)
                 logits = model(x)
                 right = (logits.argmax(dim=1) == y).float()
-                found.append((cross_entropy(logits, y).item(), right.mean().item(), len(y)))
+                found.append((cross_entropy(scores(logits), y).item(), right.mean().item(), len(y)))
         if after == "before":
             model.train(mode)
         elif after != "as it is":
             model.train(after == "train")
-        if how == "batches":
-            return tuple(sum(row[item] for row in found) / len(found) for item in (0, 1))
-        rows = sum(row[2] for row in found) if how == "rows" else 1
-        loss, share = (sum(row[item] * row[2] for row in found) / rows for item in (0, 1))
-        return loss, scale * share if how != "wrong" else 1 - share
+        return how(found)
 
     return evaluation
 
@@ -562,7 +622,7 @@ def evaluate_some(answer, batches, classes, training):
     return {
         "the mean loss": loss,
         "the accuracy": accuracy,
-        "whether gradients are computed while the model predicts": any(model.gradients),
+        "whether gradients are switched on while the model predicts": any(model.gradients),
         "whether the model is in train mode afterwards": model.training,
     }
 
@@ -586,13 +646,42 @@ exercise(
         mistake(
             "These are means of the batches' means: a small last batch counts as much as a full one. Add up "
             "over the sentences, and divide once.",
-            evaluating(how="batches"),
+            evaluating(how=lambda found: (over(found, 0, weigh=False), over(found, 1, weigh=False))),
+        ),
+        mistake(
+            "Your loss is the mean of the batches' means: a small last batch counts as much as a full one. "
+            "Add up over the sentences, and divide once.",
+            evaluating(how=lambda found: (over(found, 0, weigh=False), over(found, 1))),
+        ),
+        mistake(
+            "Your accuracy is the mean of the batches' accuracies: a small last batch counts as much as a "
+            "full one. Add up over the sentences, and divide once.",
+            evaluating(how=lambda found: (over(found, 0), over(found, 1, weigh=False))),
         ),
         mistake(
             "These are sums: divide both by the number of sentences.",
-            evaluating(how="sums"),
+            evaluating(how=lambda found: (over(found, 0, divide=False), over(found, 1, divide=False))),
         ),
-        mistake("The accuracy is in per cent; a share from 0 to 1 is asked for.", evaluating(scale=100.0)),
+        mistake(
+            "Your loss is a sum over the sentences that is not divided by their number.",
+            evaluating(how=lambda found: (over(found, 0, divide=False), over(found, 1))),
+            evaluating(how=lambda found: (over(found, 0, divide=False) / len(found), over(found, 1))),
+        ),
+        mistake(
+            "The accuracy is in per cent; a share from 0 to 1 is asked for.",
+            evaluating(how=lambda found: (over(found, 0), 100 * over(found, 1))),
+        ),
+        mistake(
+            "This is the share of wrong answers; that of right ones is asked for.",
+            evaluating(how=lambda found: (over(found, 0), 1 - over(found, 1))),
+        ),
+        mistake(
+            "The accuracy comes first with you; the loss does.", evaluating(how=lambda f: both_over(f)[::-1])
+        ),
+        mistake(
+            "You give probabilities to cross_entropy; it takes logits and does the softmax itself.",
+            evaluating(scores=lambda logits: logits.softmax(dim=1)),
+        ),
         mistake(
             "The model predicts with dropout on if it comes in train mode: call eval() first.",
             evaluating(during="as it is", after="as it is"),
@@ -611,7 +700,7 @@ exercise(
             evaluating(after="train"),
         ),
         mistake(
-            "Gradients are computed while the model predicts, which costs memory and time: torch.no_grad().",
+            "Gradients are switched on while the model predicts: put it under torch.no_grad().",
             evaluating(gradients=True),
         ),
     ],
@@ -736,7 +825,11 @@ def stop_early(answer, losses, patience):
         returned.append(stop.update(loss, model))
         if returned[-1]:
             break
-    found = {"what update returns": returned, "the best loss": stop.best}
+    found = {
+        "the epochs until update says stop": len(returned),
+        "what update returns": returned,
+        "the best loss": stop.best,
+    }
     with torch.no_grad():
         for tensor in model.state_dict().values():
             tensor.fill_(99)
@@ -771,8 +864,8 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "You keep the live tensors, so `restore` goes back to where the model already is. Clone every "
-            "tensor of the state.",
+            "`restore` leaves the model as it is. Either you kept the live tensors (clone every tensor of "
+            "the state), or `restore` does not load what you kept.",
             Alias,
         ),
         mistake(
@@ -873,6 +966,32 @@ class OldOneFirst(Checkpoint):
         super().save(step)
 
 
+class RemovesThenRenames(Checkpoint):
+    def finish(self, target):
+        if os.path.exists(self.path):
+            os.remove(self.path)
+        os.rename(target, self.path)
+
+
+class MovesAway(Checkpoint):
+    atomic = False
+
+    def save(self, step):
+        if os.path.exists(self.path):
+            os.replace(self.path, self.path + ".old")
+        super().save(step)
+        if os.path.exists(self.path + ".old"):
+            os.remove(self.path + ".old")
+
+
+class Copies(Checkpoint):
+    def finish(self, target):
+        import shutil
+
+        shutil.copy(target, self.path)
+        os.remove(target)
+
+
 class Leaves(Checkpoint):
     def finish(self, target):
         import shutil
@@ -936,7 +1055,7 @@ def new_parts(seed):
     torch.manual_seed(seed)
     model = small_network()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: 0.8**done)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.8)
     return {"model": model, "optimizer": optimizer, "schedule": schedule, "order": Dealt(12, seed)}
 
 
@@ -950,6 +1069,14 @@ def go_on(parts, steps):
         loss.backward()
         parts["optimizer"].step()
         parts["schedule"].step()
+
+
+def contents(path):
+    """The bytes of a file, None where there is none."""
+    if not os.path.exists(path):
+        return None
+    with open(path, "rb") as file:
+        return file.read()
 
 
 class Disk:
@@ -977,6 +1104,14 @@ class Disk:
         raise OSError(28, "No space left on device")
 
 
+class Killed(BaseException):
+    """Stands in for the end of a process."""
+
+
+def killed(*_, **__):
+    raise Killed
+
+
 def loaded(checkpoint):
     """What `load` returns, or the name of what it raises."""
     try:
@@ -986,27 +1121,41 @@ def loaded(checkpoint):
 
 
 def save_and_resume(answer, before, after):
-    """Train, save, resume with newly built parts, train on; then save once more, on a full disk."""
+    """Train, save, resume with newly built parts, train on; then save on a full disk, and be killed."""
     found = {}
-    with tempfile.TemporaryDirectory() as folder, Disk() as disk:
-        path = os.path.join(folder, "checkpoint.pt")
+    with tempfile.TemporaryDirectory() as outside, Disk() as disk:
+        folder = os.path.join(outside, "run")
+        os.mkdir(folder)
+        path, linked = os.path.join(folder, "checkpoint.pt"), os.path.join(outside, "linked.pt")
         parts = new_parts(seed=0)
         random = torch.get_rng_state()
         checkpoint = answer(path, parts)
         found["what load returns without a file"] = checkpoint.load()
         same = torch.equal(random, torch.get_rng_state())
         found["whether a load without a file leaves the random numbers alone"] = same
-        for first, steps in ((0, 1), (1, before - 1)):  # saved twice: the second one counts
-            go_on(parts, steps)
-            disk.calls = 0
-            checkpoint.save(first + steps)
+        go_on(parts, 1)
+        checkpoint.save(1)
+        old = contents(path)
+        try:
+            os.link(path, linked)  # the old checkpoint's bytes, also when another file takes its name
+        except OSError:  # a disk without links
+            linked = None
+        go_on(parts, before - 1)
+        disk.calls, random = 0, torch.get_rng_state()
+        checkpoint.save(before)
         found["the calls of torch.save in one save"] = disk.calls
         found["the files in the folder after a save"] = sorted(os.listdir(folder))
+        written_over = linked is not None and contents(linked) != old
+        found["whether a save writes into the old checkpoint's file"] = written_over
         go_on(parts, after)
 
         parts = new_parts(seed=5)
         checkpoint = answer(path, parts)
         found["the step that load returns"] = checkpoint.load()
+        for name, part in parts.items():
+            found[f"the {name} after load"] = copy.deepcopy(part.state_dict())
+        same = torch.equal(random, torch.get_rng_state())
+        found["whether the random numbers after load are those of the save"] = same
         go_on(parts, after)
         model, optimizer = parts["model"], parts["optimizer"]
         found["the parameters, trained on after resuming"] = [p.detach().clone() for p in model.parameters()]
@@ -1022,6 +1171,13 @@ def save_and_resume(answer, before, after):
             pass
         disk.full = False
         found["the step that load returns after a save on a full disk"] = loaded(answer(path, new_parts(6)))
+        with mock.patch("os.replace", killed), mock.patch("os.rename", killed):
+            try:
+                checkpoint.save(before)
+            except Killed:
+                pass
+        whole = loaded(answer(path, new_parts(6))) == before
+        found["whether a whole checkpoint is there when the process dies just before it renames"] = whole
     return found
 
 
@@ -1051,14 +1207,21 @@ exercise(
             ModelAndOptimizer,
         ),
         mistake(
-            "You write straight to the checkpoint's own name. If the disk fills up half-way, the old "
-            "checkpoint is gone and the new one broken: write to another name, then os.replace.",
+            "You write straight to the checkpoint's own name. If the disk fills up half-way, what stands "
+            "under that name is broken: write to another name, then os.replace.",
             InPlace,
+            MovesAway,
         ),
         mistake(
-            "You remove the old checkpoint before the new one is whole. If saving fails, there is none: "
-            "os.replace takes the old one's place in one stroke.",
+            "You remove the old checkpoint before the new one has its name. If the process dies or the save "
+            "fails in between, there is none: os.replace takes the old one's place in one stroke.",
             OldOneFirst,
+            RemovesThenRenames,
+        ),
+        mistake(
+            "You copy the new file over the old checkpoint, which takes time: a process that dies half-way "
+            "leaves a broken one. os.replace renames in one stroke.",
+            Copies,
         ),
         mistake(
             "Another file is left beside the checkpoint after a save: rename it (os.replace), so that only "
@@ -1111,6 +1274,19 @@ class AsParameter(RunningMean):
         return x - self.mean
 
 
+class AsFrozenParameter(AsParameter):
+    def __init__(self, width, momentum):
+        super().__init__(width, momentum)
+        self.mean.requires_grad_(False)
+
+
+class ChangesInput(RunningMean):
+    def forward(self, x, learn):
+        if learn:
+            self.mean = self.moved(x)
+        return x.sub_(self.mean)
+
+
 class AlwaysLearns(RunningMean):
     def forward(self, x, learn):
         return super().forward(x, True)
@@ -1141,6 +1317,34 @@ class OneNumber(RunningMean):
         return (1 - self.momentum) * self.mean + self.momentum * x.mean()
 
 
+class SubtractsTheBatch(RunningMean):
+    def forward(self, x, learn):
+        super().forward(x, learn)
+        return x - (x.mean(dim=0) if learn else self.mean)
+
+
+class StartsAtTheFirst(RunningMean):
+    def forward(self, x, learn):
+        if learn and not self.mean.any():
+            self.mean = x.mean(dim=0)
+        elif learn:
+            self.mean = self.moved(x)
+        return x - self.mean
+
+
+class OwnName(RunningMean):
+    def __init__(self, width, momentum):
+        super().__init__(width, momentum)
+        del self.mean
+        self.register_buffer("running_mean", torch.zeros(width))
+
+    def forward(self, x, learn):
+        if learn:
+            mean = x.mean(dim=0)
+            self.running_mean = (1 - self.momentum) * self.running_mean + self.momentum * mean
+        return x - self.running_mean
+
+
 class MovedTooLate(RunningMean):
     def forward(self, x, learn):
         result = x - self.mean
@@ -1149,28 +1353,54 @@ class MovedTooLate(RunningMean):
         return result
 
 
+def run_mean(answer, width, momentum, calls):
+    """What a new object has, and what it says and keeps in each of the calls (x, learn)."""
+    module = answer(width, momentum)
+    found = {
+        "its parameters": {name: tuple(parameter.shape) for name, parameter in module.named_parameters()},
+        "its buffers": {name: tuple(buffer.shape) for name, buffer in module.named_buffers()},
+        "what is saved with it": {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()},
+        "the mean at the start": kept_mean(module),
+    }
+    for number, (x, learn) in enumerate(calls, 1):
+        given = x.clone()
+        found[f"the output of call {number}"] = module(given, learn)
+        found[f"the mean after call {number}"] = kept_mean(module)
+        found[f"the input x after call {number}"] = given
+    return found
+
+
+def kept_mean(module):
+    mean = getattr(module, "mean", None)
+    return mean.detach().clone() if torch.is_tensor(mean) else mean
+
+
+def learning(width, *calls):
+    """Calls (x, learn) with some rows for each (rows, learn, shift)."""
+    return [(draw.floats(rows, width) + shift, learn) for rows, learn, shift in calls]
+
+
 exercise(
     "6.8",
     "A running mean",
-    kind="module",
+    kind="class",
     reference=RunningMean,
+    use=run_mean,
     cases=[
         case(
             "learning three times, then not",
-            (3, 0.1),
-            draw.floats(5, 3) + 2,
-            True,
-            then=[(draw.floats(4, 3) - 1, True), (draw.floats(5, 3), True), (draw.floats(2, 3), False)],
+            3,
+            0.1,
+            learning(3, (5, True, 2), (4, True, -1), (5, True, 0), (2, False, 0)),
         ),
         case(
             "not learning, then learning",
-            (3, 0.3),
-            draw.floats(5, 3) + 2,
-            False,
-            then=[(draw.floats(5, 3) + 2, True), (draw.floats(1, 3), False)],
+            3,
+            0.3,
+            learning(3, (5, False, 2), (5, True, 2), (1, False, 0)),
         ),
-        case("a large momentum", (2, 0.9), draw.floats(4, 2) - 1, True, then=[(draw.floats(4, 2), True)]),
-        case("one row", (4, 0.25), draw.floats(1, 4), True, then=[(draw.floats(1, 4), True)]),
+        case("a large momentum", 2, 0.9, learning(2, (4, True, -1), (4, True, 0))),
+        case("one row", 4, 0.25, learning(4, (1, True, 0), (1, True, 0))),
     ],
     mistakes=[
         mistake(
@@ -1181,7 +1411,9 @@ exercise(
         mistake(
             "`mean` is a parameter: an optimizer would train it. What is kept but not trained is a buffer.",
             AsParameter,
+            AsFrozenParameter,
         ),
+        mistake("You change `x` itself, which is the caller's: make a new tensor.", ChangesInput),
         mistake("The mean moves also when `learn` is false.", AlwaysLearns),
         mistake(
             "The buffer stays as it was: the moved mean is used and not stored. Assign it to `self.mean`.",
@@ -1200,6 +1432,17 @@ exercise(
         ),
         mistake("You took one mean over all numbers. Each feature has its own: x.mean(dim=0).", OneNumber),
         mistake("You subtract first and move the mean afterwards; it moves first.", MovedTooLate),
+        mistake(
+            "While it learns, you subtract the mean of the batch. The running mean is subtracted in either "
+            "case.",
+            SubtractsTheBatch,
+        ),
+        mistake(
+            "The first batch's mean becomes the running mean. It starts at 0, and the first batch moves it "
+            "like any other.",
+            StartsAtTheFirst,
+        ),
+        mistake("Your buffer has another name than `mean`.", OwnName),
     ],
 )
 
@@ -1265,6 +1508,15 @@ def shared_buffers(average, model, decay):
             kept._buffers[name] = buffer
 
 
+@torch.no_grad()
+def trained_only(average, model, decay):
+    for kept, new in zip(average.parameters(), model.parameters(), strict=True):
+        if new.requires_grad:
+            kept.mul_(decay).add_((1 - decay) * new)
+    for kept, new in zip(average.buffers(), model.buffers(), strict=True):
+        kept.copy_(new)
+
+
 def detached(average, model, decay):
     with torch.no_grad():
         for (_, kept), (_, new) in zip(average.named_modules(), model.named_modules(), strict=True):
@@ -1278,7 +1530,7 @@ def detached(average, model, decay):
 def updated_twice(answer, average, model, decay, frozen):
     """Two updates, the model changed in place after each; its state and the average's."""
     average, model = copy.deepcopy(average), copy.deepcopy(model)
-    for parameter in average.parameters():
+    for parameter in (*average.parameters(), *model.parameters()):
         parameter.requires_grad_(not frozen)
     found, before = {}, copy.deepcopy(model.state_dict())
     for number in (1, 2):
@@ -1342,6 +1594,10 @@ exercise(
         ),
         mistake("The buffers are not copied from the model.", averaging(buffers="none")),
         mistake(
+            "Parameters that need no gradient keep their old values: every parameter is averaged.",
+            trained_only,
+        ),
+        mistake(
             "You average the buffers too. They are copied: a count of batches has no average.",
             averaging(buffers="all"),
             averaging(buffers="floats"),
@@ -1376,15 +1632,34 @@ def sign_test(a, b):
     return min(1.0, 2 * sum(math.comb(n, i) for i in range(k + 1)) / 2**n)
 
 
-def tested(sides=2, most=1.0, of=min, terms=lambda k: range(k + 1), rows=False):
-    """`sign_test` with another number of sides, cap, count, range of terms, or with all rows as n."""
+def tested(sides=2, most=1.0, of=min, terms=lambda k: range(k + 1), rows=False, guard=False):
+    """`sign_test` with another number of sides, cap, count, range of terms, or with all rows as n.
+
+    `guard`: 1.0 where the two never differ.
+    """
 
     def wrong(a, b):
         first, second = (a & ~b).sum().item(), (b & ~a).sum().item()
+        if guard and not first + second:
+            return 1.0
         n, k = len(a) if rows else first + second, of(first, second)
         return min(most, sides * sum(math.comb(n, i) for i in terms(k)) / 2**n)
 
     return wrong
+
+
+def with_guard(**options):
+    return tested(**options), tested(**options, guard=True)
+
+
+def of_all_right(a, b):
+    first, second = a.sum().item(), b.sum().item()
+    n, k = first + second, min(first, second)
+    return min(1.0, 2 * sum(math.comb(n, i) for i in range(k + 1)) / 2**n)
+
+
+def no_guard_for_all_right(a, b):
+    return of_all_right(a, b) if (a != b).any() else 1.0
 
 
 def answered(both, first, second, neither):
@@ -1413,15 +1688,15 @@ exercise(
             "This is one side only: a result as uneven the other way round counts as well, so times 2.",
             tested(sides=1),
         ),
-        mistake("A probability is at most 1: take the minimum.", tested(most=math.inf)),
+        mistake("A probability is at most 1: take the minimum.", *with_guard(most=math.inf)),
         mistake(
             "You count all rows. Where both are right or both wrong, the models do not differ, and n leaves "
             "those rows out.",
-            tested(rows=True),
+            *with_guard(rows=True),
         ),
         mistake(
             "You take only the probability of exactly this result; more uneven ones belong to the sum.",
-            tested(terms=lambda k: [k]),
+            *with_guard(terms=lambda k: [k]),
         ),
         mistake(
             "Your result is 1 where less is expected. k is the number of wins of the one that wins *less* "
@@ -1432,11 +1707,16 @@ exercise(
         ),
         mistake(
             "The sum ends one too early: i = k belongs to it.",
-            tested(terms=lambda k: range(k)),
+            *with_guard(terms=lambda k: range(k)),
         ),
         mistake(
             "The sum begins at 1: no wins at all, i = 0, belongs to it.",
-            tested(terms=lambda k: range(1, k + 1)),
+            *with_guard(terms=lambda k: range(1, k + 1)),
+        ),
+        mistake(
+            "You compare how many rows each has right in all. Count only those on which the other is wrong.",
+            of_all_right,
+            no_guard_for_all_right,
         ),
     ],
 )
