@@ -43,6 +43,10 @@ exercise(
             lambda logits, names: [names[i] for i in logits.argmin(dim=-1).tolist()],
         ),
         mistake(
+            "You took the logit that is farthest from 0. The largest wins: 1 is larger than −3.",
+            lambda logits, names: [names[i] for i in logits.abs().argmax(dim=-1).tolist()],
+        ),
+        mistake(
             "You give the first name, whatever the logits are. On what does the answer depend?",
             lambda logits, names: [names[0]] * len(logits),
             lambda logits, names: [names[0] for _ in range(len(logits))],
@@ -132,6 +136,11 @@ exercise(
             lambda classes: 1 - 1 / classes,
             lambda classes: -math.log(1 - 1 / classes),
         ),
+        mistake(
+            "The loss is −ln p, once: neither multiplied by p nor added up over the classes.",
+            lambda classes: math.log(classes) / classes,
+            lambda classes: classes * math.log(classes),
+        ),
     ],
 )
 
@@ -174,12 +183,21 @@ def count_state(module):
     return trained, sum(tensor.numel() for tensor in module.state_dict().values()) - trained
 
 
-def count_with(size):
+def count_with(size, found=nn.Module.parameters):
     def count(module):
-        trained = sum(size(p) for p in module.parameters() if p.requires_grad)
-        return trained, sum(size(p) for p in module.parameters() if not p.requires_grad)
+        trained = sum(size(p) for p in found(module) if p.requires_grad)
+        return trained, sum(size(p) for p in found(module) if not p.requires_grad)
 
     return count
+
+
+def numel(tensor):
+    return tensor.numel()
+
+
+def count_buffers(module):
+    trained, frozen = count_parameters(module)
+    return trained, frozen + sum(buffer.numel() for buffer in module.buffers())
 
 
 exercise(
@@ -218,6 +236,24 @@ exercise(
             "gives each tensor once.",
             count_each,
             lambda module: count_each(nn.ModuleList(m for m in module.modules() if not list(m.children()))),
+        ),
+        mistake(
+            "Buffers do not count: training does not learn them, and they are not frozen parameters either.",
+            count_buffers,
+        ),
+        mistake(
+            "module.parameters() already has those of the parts inside: asked of every part, it counts them "
+            "again.",
+            count_with(numel, lambda module: [p for part in module.modules() for p in part.parameters()]),
+        ),
+        mistake(
+            "You counted what the module holds itself, and not what the parts inside it hold.",
+            count_with(numel, lambda module: module.parameters(recurse=False)),
+        ),
+        mistake(
+            "You left the biases out: they are parameters too.",
+            count_with(numel, lambda module: [p for n, p in module.named_parameters() if "bias" not in n]),
+            count_with(numel, lambda module: [p for p in module.parameters() if p.dim() > 1]),
         ),
         mistake(
             "The tensors of a state dict never have requires_grad. Ask the parameters: module.parameters().",
@@ -275,9 +311,19 @@ class LastToken(Pooler):
         return self.dense(states[:, -1]).tanh()
 
 
+class SecondToken(Pooler):
+    def forward(self, states):
+        return self.dense(states[:, min(1, states.shape[1] - 1)]).tanh()
+
+
 class MeanToken(Pooler):
     def forward(self, states):
         return self.dense(states.mean(dim=1)).tanh()
+
+
+class MeanPooled(Pooler):
+    def forward(self, states):
+        return self.dense(states).tanh().mean(dim=1)
 
 
 class KeepsToken(Pooler):
@@ -331,8 +377,11 @@ exercise(
             FirstText,
         ),
         mistake("You took the last token, [SEP] or padding; [CLS] is the first.", LastToken),
+        mistake("You took the second token: the first has position 0.", SecondToken),
         mistake(
-            "You averaged over the tokens. That is another way to pool; BERT's takes [CLS] alone.", MeanToken
+            "You averaged over the tokens. That is another way to pool; BERT's takes [CLS] alone.",
+            MeanToken,
+            MeanPooled,
         ),
         mistake(
             "Your result still has a dimension for tokens, of length 1. states[:, 0] drops it, "
@@ -371,6 +420,27 @@ class WithSigmoid(Head):
 class WithLogSoftmax(Head):
     def forward(self, states):
         return super().forward(states).log_softmax(dim=-1)
+
+
+class WithDropout(Head):
+    rate = 0.1
+
+    def forward(self, states):
+        return self.classifier(nn.functional.dropout(self.pooler(states), self.rate, self.training))
+
+
+class WithMoreDropout(WithDropout):
+    rate = 0.5
+
+
+class TanhTwice(Head):
+    def forward(self, states):
+        return self.classifier(self.pooler(states).tanh())
+
+
+class ReluBetween(Head):
+    def forward(self, states):
+        return self.classifier(self.pooler(states).relu())
 
 
 class WithRelu(Head):
@@ -439,7 +509,17 @@ exercise(
             "These are probabilities. Logits are asked for, the raw scores: the loss applies softmax itself.",
             WithSoftmax,
             WithSigmoid,
+        ),
+        mistake(
+            "These are logarithms of probabilities. Logits are asked for: what the classifier gives.",
             WithLogSoftmax,
+        ),
+        mistake("There is a dropout between the two; the card asks for none.", WithDropout, WithMoreDropout),
+        mistake(
+            "There is one function too many between the two: the pooler has its tanh inside, and its result "
+            "goes straight into the classifier.",
+            TanhTwice,
+            ReluBetween,
         ),
         mistake(
             "After the classifier comes nothing. Logits may be any numbers, large or negative.",
@@ -474,8 +554,8 @@ def when_sure(probabilities, labels, least):
     return answered.float().mean().item(), right[answered].float().mean().item()
 
 
-def sure_with(answers=None, decide=None, of_all=False):
-    """`when_sure` with another rule for what is answered, for what is positive, or another denominator."""
+def sure_with(answers=None, decide=None, accuracy_of=lambda right, answered, labels: right[answered]):
+    """`when_sure` with another rule for what is answered, for what is positive, or for the accuracy."""
 
     def other(probabilities, labels, least):
         sure = torch.maximum(probabilities, 1 - probabilities)
@@ -483,9 +563,7 @@ def sure_with(answers=None, decide=None, of_all=False):
         if not answered.any():
             return 0.0, 0.0
         right = (decide(probabilities) if decide else probabilities > 0.5) == (labels == 1)
-        if of_all:
-            return answered.float().mean().item(), (right & answered).float().mean().item()
-        return answered.float().mean().item(), right[answered].float().mean().item()
+        return answered.float().mean().item(), accuracy_of(right, answered, labels).float().mean().item()
 
     return other
 
@@ -494,6 +572,11 @@ def counts_instead(probabilities, labels, least):
     answered = torch.maximum(probabilities, 1 - probabilities) >= least
     right = (probabilities > 0.5) == (labels == 1)
     return answered.sum().item(), (right & answered).sum().item()
+
+
+def count_and_accuracy(probabilities, labels, least):
+    share, right = when_sure(probabilities, labels, least)
+    return round(share * len(labels)), right
 
 
 def wrong_share(probabilities, labels, least):
@@ -538,16 +621,34 @@ exercise(
         ),
         mistake(
             "The accuracy is taken over the answered texts alone; you divided by all texts.",
-            sure_with(of_all=True),
+            sure_with(accuracy_of=lambda right, answered, labels: right & answered),
         ),
         mistake(
             "Your accuracy counts the texts that are not answered too.",
+            sure_with(accuracy_of=lambda right, answered, labels: right),
             lambda p, labels, least: (
                 when_sure(p, labels, least)[0],
                 ((p > 0.5) == (labels == 1)).float().mean().item(),
             ),
         ),
-        mistake("You gave numbers of texts; shares are asked for.", counts_instead),
+        mistake(
+            "You counted texts; shares are asked for. Divide by how many there are.",
+            counts_instead,
+            count_and_accuracy,
+        ),
+        mistake(
+            "You gave the share of positive verdicts. An answer is right when the verdict equals the label.",
+            sure_with(accuracy_of=lambda right, answered, labels: (right == (labels == 1))[answered]),
+        ),
+        mistake(
+            "You gave the share of positive labels. An answer is right when the verdict equals the label.",
+            sure_with(accuracy_of=lambda right, answered, labels: labels[answered]),
+        ),
+        mistake(
+            "You kept the texts on which the model is not sure: it answers when it is at least as sure as "
+            "`least`.",
+            sure_with(answers=lambda p, sure, least: sure < least),
+        ),
         mistake("That is the share of wrong answers.", wrong_share),
         mistake(
             "When no text is answered you divide by 0, which gives NaN; the card asks for (0.0, 0.0) there.",
@@ -578,9 +679,43 @@ class MeanOfAll(MeanHead):
         return self.classifier(states.mean(dim=1))
 
 
+class ToTheLongest(MeanHead):
+    def forward(self, states, mask):
+        return self.classifier(states[:, : mask.sum(dim=1).max()].mean(dim=1))
+
+
+class FirstPlaces(MeanHead):
+    def forward(self, states, mask):
+        means = [
+            vectors[:length].mean(dim=0) for vectors, length in zip(states, mask.sum(dim=1), strict=True)
+        ]
+        return self.classifier(torch.stack(means))
+
+
+class NotZero(MeanHead):
+    def forward(self, states, mask):
+        kept = states * mask.unsqueeze(-1)
+        return self.classifier(kept.sum(dim=1) / (kept != 0).sum(dim=1).clamp(min=1))
+
+
+class Largest(MeanHead):
+    def forward(self, states, mask):
+        return self.classifier((states * mask.unsqueeze(-1)).amax(dim=1))
+
+
+class LargestReal(MeanHead):
+    def forward(self, states, mask):
+        return self.classifier(states.masked_fill(mask.unsqueeze(-1) == 0, -torch.inf).amax(dim=1))
+
+
 class MaskedByAll(MeanHead):
     def forward(self, states, mask):
         return self.classifier((states * mask.unsqueeze(-1)).mean(dim=1))
+
+
+class LogitsByAll(MeanHead):
+    def forward(self, states, mask):
+        return (self.classifier(states) * mask.unsqueeze(-1)).mean(dim=1)
 
 
 class MaskedSum(MeanHead):
@@ -607,6 +742,12 @@ class MaskFlipped(MeanHead):
     def forward(self, states, mask):
         weights = 1 - mask.unsqueeze(-1)
         return self.classifier((states * weights).sum(dim=1) / weights.sum(dim=1))
+
+
+class MaskFlippedGuarded(MeanHead):
+    def forward(self, states, mask):
+        weights = 1 - mask.unsqueeze(-1)
+        return self.classifier((states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1))
 
 
 class MeanSoftmax(MeanHead):
@@ -648,13 +789,38 @@ exercise(
             draw.floats(3, 3, 3),
             torch.tensor([[1, 1, 0], [1, 0, 0], [1, 1, 1]]),
         ),
+        case(
+            "padding on the left, and a real token of zeros",
+            (2, 3),
+            draw.floats(2, 5, 2) * torch.tensor([[1, 1, 1, 1, 1], [1, 0, 1, 1, 1]]).unsqueeze(-1),
+            torch.tensor([[0, 0, 0, 0, 1], [0, 1, 1, 1, 1]]),
+        ),
     ],
     mistakes=[
-        mistake("You averaged the padding too. Only tokens with a 1 in the mask count.", MeanOfAll),
+        mistake(
+            "You averaged the padding too. Only tokens with a 1 in the mask count.",
+            MeanOfAll,
+            ToTheLongest,
+        ),
+        mistake(
+            "You took the first places of each text. Padding may stand on the left: which places are real, "
+            "the mask says.",
+            FirstPlaces,
+        ),
+        mistake(
+            "You count the numbers that are not 0; a real token may hold a 0. Count the ones in the mask.",
+            NotZero,
+        ),
+        mistake(
+            "You took the largest of each number over the tokens; the mean is asked for.",
+            Largest,
+            LargestReal,
+        ),
         mistake(
             "You set padding to 0 and still divide by the number of all places. Divide by the number of "
             "ones in each text's mask.",
             MaskedByAll,
+            LogitsByAll,
         ),
         mistake("That is the sum over the tokens. A mean divides by how many there are.", MaskedSum),
         mistake(
@@ -668,7 +834,11 @@ exercise(
             "mask along dim=1.",
             AllTexts,
         ),
-        mistake("The mask is the wrong way round: 1 is a real token, 0 is padding.", MaskFlipped),
+        mistake(
+            "The mask is the wrong way round: 1 is a real token, 0 is padding.",
+            MaskFlipped,
+            MaskFlippedGuarded,
+        ),
         mistake("These are probabilities; logits are asked for.", MeanSoftmax),
         mistake("There is no tanh in this head: the mean goes straight into the classifier.", MeanTanh),
     ],

@@ -85,8 +85,8 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "Special tokens are hidden as well. Hide where `chosen` is True *and* `special` is not: "
-            "`chosen & ~special`.",
+            "Special tokens are treated as hidden as well, in the inputs, the labels or both. Hidden is what "
+            "`chosen` names *and* `special` does not: `chosen & ~special`.",
             hidden_by(lambda chosen, special: chosen),
             hidden_by(lambda chosen, special: chosen | special),
             lambda ids, chosen, special, mask_id: (
@@ -104,6 +104,14 @@ exercise(
             hidden_by(lambda chosen, special: chosen & special),
         ),
         mistake(
+            "You hide every token that is not special, whether it was chosen or not: `chosen & ~special`.",
+            hidden_by(lambda chosen, special: ~special),
+        ),
+        mistake(
+            "`|` hides a token of which one of the two is true; both must be: `chosen & ~special`.",
+            hidden_by(lambda chosen, special: chosen | ~special),
+        ),
+        mistake(
             "The inputs get a fixed id. What stands in place of a hidden token is the argument `mask_id`.",
             hidden_by(lambda chosen, special: chosen & ~special, 103),
         ),
@@ -113,14 +121,13 @@ exercise(
             labelled_by(lambda ids, hidden, special, inputs: ids.masked_fill(hidden, -100)),
         ),
         mistake(
-            "The labels are the ids everywhere. Where nothing is hidden there is nothing to guess: -100.",
+            "Your labels are ids also where nothing is hidden. There is nothing to guess there: -100.",
             labelled_by(lambda ids, hidden, special, inputs: ids.clone()),
             labelled_by(lambda ids, hidden, special, inputs: ids.masked_fill(special, -100)),
         ),
         mistake(
-            "The labels come from the ids that are hidden already, so they say only `mask_id`. Make both "
-            "from "
-            "the original `ids`.",
+            "Where a token is hidden your labels say `mask_id`, as the inputs do. They are to say the id "
+            "that stood there: make both results from the original `ids`.",
             labelled_by(lambda ids, hidden, special, inputs: inputs.masked_fill(~hidden, -100)),
             hide_over_the_ids,
         ),
@@ -158,6 +165,12 @@ exercise(
             "a head got pieces of several tokens. First split the last dimension in two, then swap "
             "dimensions.",
             lambda x, heads: x.reshape(x.shape[0], heads, x.shape[1], x.shape[2] // heads),
+            lambda x, heads: x.transpose(1, 2).reshape(x.shape[0], heads, x.shape[1], x.shape[2] // heads),
+        ),
+        mistake(
+            "The two numbers are exchanged: you made parts of length `heads`. There are `heads` parts, each "
+            "of length hidden // heads.",
+            lambda x, heads: x.reshape(*x.shape[:2], x.shape[2] // heads, heads).transpose(1, 2),
         ),
         mistake(
             "This is (batch, seq, heads, features): split, but not swapped. `heads` is to stand before "
@@ -255,6 +268,18 @@ exercise(
             looking(before, rows=False, columns=False),
         ),
         mistake(
+            "`==` is True as well where both are padding. Both have to be real: `&`.",
+            lambda mask: (mask[:, :, None] == mask[:, None, :]).tril(),
+        ),
+        mistake(
+            "One real token of the two is enough here. Both have to be real: `&`, not `|`.",
+            lambda mask: (mask[:, :, None] | mask[:, None, :]).bool().tril(),
+        ),
+        mistake(
+            "True and False are exchanged: True says that i may look at j.",
+            lambda mask: ~may_look(mask),
+        ),
+        mistake(
             "The values are right, but they are numbers; bools are asked for. `.bool()` converts.",
             lambda mask: may_look(mask).long(),
             lambda mask: may_look(mask).float(),
@@ -331,6 +356,15 @@ exercise(
             lambda mask: mask.float().softmax(dim=1),
         ),
         mistake(
+            "The weights of a text are to add up to 1: divide its mask by its count.",
+            lambda mask: mask.float(),
+            lambda mask: mask * mask.sum(dim=1, keepdim=True).float(),
+        ),
+        mistake(
+            "You divide by the count of the padding. Divide by that of the real tokens.",
+            lambda mask: mask / (1 - mask).sum(dim=1, keepdim=True).clamp(min=1),
+        ),
+        mistake(
             "`//` rounds down to whole numbers. Divide with `/`.",
             lambda mask: mask // mask.sum(dim=1, keepdim=True).clamp(min=1),
         ),
@@ -401,6 +435,25 @@ exercise(
             lambda vectors, weights: (vectors * weights[:, :, None]).sum(dim=0),
         ),
         mistake(
+            "You added up the vectors and the weights apart. Each vector has a weight of its own: multiply "
+            "before you add.",
+            lambda vectors, weights: vectors.sum(dim=1) * weights.sum(dim=1, keepdim=True),
+        ),
+        mistake(
+            "The weights are used as a mask: a vector whose weight is not 0 counts in full. Multiply by the "
+            "weight.",
+            lambda vectors, weights: (vectors * (weights != 0)[:, :, None]).sum(dim=1),
+        ),
+        mistake(
+            "The weights went through a softmax. They are any numbers, and are used as they are.",
+            lambda vectors, weights: weighted_sum(vectors, weights.softmax(dim=1)),
+        ),
+        mistake(
+            "The vectors of all texts are added up: each text has weights and vectors of its own, one letter "
+            "(b) for both.",
+            lambda vectors, weights: torch.einsum("bs,csh->bh", weights, vectors),
+        ),
+        mistake(
             "The product with the weights is right, but not added up: `seq` has to go.",
             lambda vectors, weights: vectors * weights[:, :, None],
         ),
@@ -436,6 +489,11 @@ def kept(ids, skip):
     return ~torch.isin(ids, torch.tensor(skip))
 
 
+def count_not_zero(table, ids, skip):
+    vectors = table[ids] * kept(ids, skip)[:, :, None]
+    return vectors.sum(dim=1) / (vectors != 0).any(dim=-1).sum(dim=1, keepdim=True).clamp(min=1)
+
+
 def each_once(table, ids, skip):
     rows = [sorted(set(row) - set(skip)) for row in ids.tolist()]
     return torch.stack([table[row].sum(dim=0) / max(len(row), 1) for row in rows])
@@ -463,6 +521,12 @@ exercise(
         ),
         case("only id 6 is left out", draw.floats(8, 3), draw.integers(8, 3, 6), [6]),
         case("a repeated id counts each time", draw.floats(5, 2), integers([4, 4, 4, 3, 0]), [0]),
+        case(
+            "a vector of zeros counts like any other",
+            torch.tensor([[1.0, 2.0], [0.0, 0.0], [3.0, 0.0], [1.0, 4.0]]),
+            integers([2, 1, 3, 0]),
+            [0],
+        ),
     ],
     mistakes=[
         mistake(
@@ -500,6 +564,27 @@ exercise(
             mean_where(kept, lambda counts: counts.sum().clamp(min=1)),
         ),
         mistake(
+            "You count the vectors that are not 0, and a token that counts may have a vector of zeros. Count "
+            "the tokens instead.",
+            count_not_zero,
+        ),
+        mistake(
+            "An id counts only if it differs from *all* ids in `skip`; from some of them every id differs.",
+            mean_where(lambda ids, skip: (ids[:, :, None] != torch.tensor(skip)).any(dim=-1)),
+        ),
+        mistake(
+            "You divide by the right count, but add up the vectors of all tokens: those in `skip` must not "
+            "be in the sum.",
+            lambda table, ids, skip: (
+                table[ids].sum(dim=1) / kept(ids, skip).sum(dim=1, keepdim=True).clamp(min=1)
+            ),
+        ),
+        mistake(
+            "Adding to the count avoids the division by zero, and makes every other mean too small. Only a "
+            "count of 0 may change.",
+            mean_where(kept, lambda counts: counts.sum(dim=1, keepdim=True) + 1),
+        ),
+        mistake(
             "This is the sum of the vectors. For the mean, divide by the number of tokens that count.",
             mean_where(kept, lambda counts: 1),
         ),
@@ -534,6 +619,17 @@ def not_safe(scores, mask, dim):
 def not_safe_with_care(scores, mask, dim):
     e = scores.masked_fill(~mask, -math.inf).exp()
     return e / e.sum(dim=dim, keepdim=True).clamp(min=1e-9)
+
+
+def largest_of_all(scores, mask, dim):
+    scores = scores.masked_fill(~mask, -math.inf)
+    return not_safe(scores - scores.max(), mask, dim).nan_to_num()
+
+
+def share_of_all(scores, mask, dim):
+    scores = scores.masked_fill(~mask, -math.inf)
+    e = (scores - scores.amax(dim=dim, keepdim=True)).exp()
+    return (e / e.sum()).nan_to_num()
 
 
 def empty_is_nan(scores, mask, dim):
@@ -575,6 +671,7 @@ exercise(
         case(
             "a large score that is masked", torch.tensor([[0.0, 1.0, 500.0]]), integers([1, 1, 0]).bool(), 1
         ),
+        case("an enormous score that is masked", torch.tensor([2.0, 1.0, 1e30]), integers(1, 1, 0).bool(), 0),
         case("nothing is left of the first row", draw.floats(2, 3), integers([0, 0, 0], [1, 1, 0]).bool(), 1),
     ],
     rules=[forbid("softmax", "log_softmax", "softmin")],
@@ -597,8 +694,18 @@ exercise(
             "You subtract the largest score of the whole tensor. Where the others lie far below it they all "
             "vanish. Take the largest along dim, with keepdim=True.",
             exponentials(lambda scores, mask, dim: scores.masked_fill(~mask, -math.inf).max()),
+            largest_of_all,
             exponentials(lambda scores, mask, dim: scores.max()),
             lambda scores, mask, dim: not_safe(scores - scores.max(), mask, dim),
+        ),
+        mistake(
+            "You subtract the largest of all scores. Beside a masked one that is huge, the differences of "
+            "the others are rounded away. Fill in minus infinity before you look for the largest.",
+            lambda scores, mask, dim: masked_softmax(scores - scores.amax(dim=dim, keepdim=True), mask, dim),
+        ),
+        mistake(
+            "You divide by the sum over the whole tensor. The shares add up to 1 along dim.",
+            share_of_all,
         ),
         mistake(
             "Where nothing counts you give NaN: minus infinity minus minus infinity, or 0 / 0. Such shares "
@@ -651,6 +758,16 @@ def analogy(table, a, b, c):
     cosines = (table @ target / table.norm(dim=1)).nan_to_num()
     cosines[[a, b, c]] = -math.inf
     return cosines.argmax().item()
+
+
+def cosines_to_place(table, a, b, c):
+    target = table[b] - table[a] + table[c]
+    return (table @ target / table.norm(dim=1)).nan_to_num()
+
+
+def moved_up(table, a, b, c):
+    rows = [row for row in range(len(table)) if row not in (a, b, c)]
+    return cosines_to_place(table, a, b, c)[rows].argmax().item()
 
 
 def nearest_to(target, scores=None, leave_out=lambda a, b, c: [a, b, c]):
@@ -735,6 +852,21 @@ exercise(
             nearest_to(step_from_a_to_b, leave_out=lambda a, b, c: [b, c]),
         ),
         mistake(
+            "You took a, b and c out of the table, and gave the row's number in what is left. Rows after a "
+            "removed one have moved up: give the number in `table`.",
+            moved_up,
+        ),
+        mistake(
+            "You took the fourth best. The words a, b and c need not be the three nearest: leave out these "
+            "rows, and take the best.",
+            lambda table, a, b, c: cosines_to_place(table, a, b, c).topk(4).indices[3].item(),
+        ),
+        mistake(
+            "You looked elsewhere. The place is the vector of b, minus that of a, plus that of c.",
+            nearest_to(lambda a, b, c: b - a),
+            nearest_to(lambda a, b, c: b - c + a),
+        ),
+        mistake(
             "You chose by the dot product, so a long vector wins whatever its direction. Divide by the "
             "length "
             "of each row.",
@@ -814,6 +946,19 @@ exercise(
         mistake(
             "Padding is counted. Let it add 0: the mask tells which positions count.",
             lambda ids, mask, vocabulary: bag_of_words(ids, torch.ones_like(mask), vocabulary),
+        ),
+        mistake(
+            "You took id 0 for padding, and the ids do not tell: a padded place may hold any id. Ask "
+            "the mask.",
+            lambda ids, mask, vocabulary: bag_of_words(ids, (ids != 0).long(), vocabulary),
+        ),
+        mistake(
+            "The mask is the wrong way round: 1 is a real token, 0 is padding.",
+            lambda ids, mask, vocabulary: bag_of_words(ids, 1 - mask, vocabulary),
+        ),
+        mistake(
+            "You added the ids. Each real token adds 1 to its place.",
+            lambda ids, mask, vocabulary: bag_of_words(ids, ids * mask, vocabulary),
         ),
         mistake(
             "Padding is counted as token 0: `ids * mask` makes it a 0, and 0 is an id like any other. Let "
