@@ -11,6 +11,7 @@ from course_utils import data
 from course_utils.checks.exercise import Draw, case, exercise, forbid, mistake, no_loops
 
 SUMMED = "You summed; the mean is asked for."
+SMALL = (1e-6, 1e-7, 1e-8, 1e-10, 1e-12)  # what people add before a logarithm
 
 # 4.1 ---------------------------------------------------------------------------------------------------
 
@@ -79,6 +80,11 @@ exercise(
             shifted_by(lambda scores: scores.mean(dim=1, keepdim=True)),
         ),
         mistake(
+            "You take the largest absolute value out. In a row far below 0 that is not its largest score: "
+            "every exp is then 0, and the log of 0 is −inf. Take amax without abs.",
+            shifted_by(lambda scores: scores.abs().amax(dim=1, keepdim=True)),
+        ),
+        mistake(
             "You add a small number inside the logarithm. exp(1000) is inf all the same, and a row of −1000 "
             "becomes the log of that small number. Take each row's largest score out instead.",
             lambda scores: (scores.exp().sum(dim=1) + 1e-8).log(),
@@ -128,7 +134,11 @@ exercise(
     rules=[forbid("nll_loss", "cross_entropy"), no_loops()],
     cases=[
         case("three texts, four classes", draw.floats(3, 4).log_softmax(dim=1), torch.tensor([2, 0, 3])),
-        case("twice the same class", draw.floats(5, 3).log_softmax(dim=1), torch.tensor([1, 1, 0, 2, 1])),
+        case(
+            "the last class does not occur",
+            draw.floats(5, 4).log_softmax(dim=1),
+            torch.tensor([1, 1, 0, 2, 1]),
+        ),
         case("as many texts as classes", draw.floats(3, 3).log_softmax(dim=1), torch.tensor([0, 2, 2])),
         case("one text", draw.floats(1, 2).log_softmax(dim=1), torch.tensor([1])),
     ],
@@ -160,10 +170,17 @@ exercise(
             "You turned the log-probabilities back into probabilities; minus the probability is no surprise. "
             "They are logarithms already: take them as they are.",
             lambda log_p, target: F.nll_loss(log_p.exp(), target),
+            lambda log_p, target: F.nll_loss(log_p.softmax(dim=1), target),
         ),
         mistake(
-            "You took a log-softmax of what is a log-probability already. Pick the entries as they are.",
-            lambda log_p, target: F.nll_loss(log_p.softmax(dim=1).clamp(min=1e-30), target),
+            "You took a log-softmax of what is a log-probability already: the value stays, and the gradient "
+            "of log_p does not. Pick the entries as they are.",
+            F.cross_entropy,
+        ),
+        mistake(
+            "You take the logarithm again. log_p holds logarithms already, and the log of a number below 0 "
+            "is NaN. Pick the entries as they are.",
+            lambda log_p, target: F.nll_loss(log_p.log(), target),
         ),
     ],
 )
@@ -223,10 +240,24 @@ def overflowing(logits, target, ignore_index):
     return (kept.exp().sum(dim=1).log() - picked).sum() / keep.sum().clamp(min=1)
 
 
-def from_softmax(logits, target, ignore_index):
+def from_softmax(logarithm):
+    def answer(logits, target, ignore_index):
+        keep = target != ignore_index
+        p = logits[keep].softmax(dim=1)[torch.arange(int(keep.sum())), target[keep]]
+        return -logarithm(p).sum() / keep.sum().clamp(min=1)
+
+    return answer
+
+
+def of_every_class(logits, target, ignore_index):
     keep = target != ignore_index
-    p = logits[keep].softmax(dim=1)[torch.arange(int(keep.sum())), target[keep]]
-    return -p.log().sum() / keep.sum().clamp(min=1)
+    log_p = logits[keep].log_softmax(dim=1)
+    return -log_p[:, target[keep]].sum() / keep.sum().clamp(min=1)
+
+
+def only_picked(logits, target, ignore_index):
+    keep = target != ignore_index
+    return -logits[keep].gather(1, target[keep][:, None]).sum() / keep.sum().clamp(min=1)
 
 
 exercise(
@@ -264,7 +295,8 @@ exercise(
             as_class_0,
         ),
         mistake(
-            "You ignore −100 whatever ignore_index says. Compare the targets with the argument.",
+            "What you ignore is −100, or whatever is below 0, and not what ignore_index says. Compare the "
+            "targets with the argument.",
             always_minus_100,
         ),
         mistake(
@@ -278,7 +310,27 @@ exercise(
         mistake(
             "You take the probability first and its logarithm after: a probability that rounds to 0 has the "
             "log −inf. Stay with logarithms: logit of the right class minus log-sum-exp.",
-            from_softmax,
+            from_softmax(torch.log),
+        ),
+        mistake(
+            "You keep the probability away from 0 by a small number before the logarithm. That is finite, "
+            "but a sure mistake then costs too little. Stay with logarithms: logit of the right class minus "
+            "log-sum-exp.",
+            *[from_softmax(lambda p, small=small: (p + small).log()) for small in SMALL],
+            *[from_softmax(lambda p, small=small: p.clamp(min=small).log()) for small in SMALL],
+        ),
+        mistake(
+            "[:, target] takes every text's entry at every text's class, N × N numbers. Pair row i with "
+            "class target[i]: gather, or index the rows as well.",
+            of_every_class,
+            lambda logits, target, ignore_index: (
+                of_every_class(logits, target, ignore_index) / (target != ignore_index).sum().clamp(min=1)
+            ),
+        ),
+        mistake(
+            "You pick the logits as they are, so the other classes play no part. Pick the log-probabilities: "
+            "logit minus its row's log-sum-exp.",
+            only_picked,
         ),
         mistake(
             "The sign is the wrong way round: the loss is log-sum-exp minus the logit of the right class.",
@@ -314,6 +366,11 @@ def bce_plus(small):
         return -(target * (p + small).log() + (1 - target) * (1 - p + small).log()).mean()
 
     return answer
+
+
+def stopped_at_minus_100(logits, target):
+    p = logits.sigmoid()
+    return -(target * p.log().clamp(min=-100) + (1 - target) * (1 - p).log().clamp(min=-100)).mean()
 
 
 def clamped_bce(limit):
@@ -352,6 +409,21 @@ exercise(
             lambda logits, target: (
                 target * (1 + (-logits).exp()).log() + (1 - target) * (1 + logits.exp()).log()
             ).mean(),
+            lambda logits, target: (logits.exp().log1p() - target * logits).mean(),
+        ),
+        mistake(
+            "You stop the logarithm at −100, as PyTorch's loss of probabilities does. That is finite, but "
+            "σ(200) is exactly 1 all the same: the mistake costs 100, and its gradient is lost. Use "
+            "log-sum-exp of 0 and ∓z instead.",
+            stopped_at_minus_100,
+        ),
+        mistake(
+            "Your loss takes a sigmoid of what is a sigmoid already: give its logarithms the logits.",
+            lambda logits, target: bce_from_logits(logits.sigmoid(), target),
+        ),
+        mistake(
+            "You divide by the number of rows; the mean is over all elements.",
+            lambda logits, target: bce_from_logits(logits, target) * logits.numel() / len(logits),
         ),
         mistake(
             "You clamp the probabilities. That is finite, but a sure mistake then costs too little and gets "
@@ -409,6 +481,20 @@ def signed_line(prediction, target, delta):
     return torch.where(e.abs() <= delta, 0.5 * e**2, delta * (e - 0.5 * delta)).mean()
 
 
+def decided_at_once(small):
+    def loss(prediction, target, delta):
+        e = (prediction - target).abs()
+        return (0.5 * e**2 if small(e, delta) else delta * (e - 0.5 * delta)).mean()
+
+    return loss
+
+
+def two_means(prediction, target, delta):
+    e = (prediction - target).abs()
+    small, large = e[e <= delta], e[e > delta]
+    return (0.5 * small**2).mean() + (delta * (large - 0.5 * delta)).mean()
+
+
 def without_abs(prediction, target, delta):
     e = prediction - target
     return torch.where(e <= delta, 0.5 * e**2, delta * (e - 0.5 * delta)).mean()
@@ -457,8 +543,36 @@ exercise(
             signed_line,
         ),
         mistake(
+            "You do not use delta: this is Huber's loss for delta = 1.",
+            lambda prediction, target, delta: huber(prediction, target, 1.0),
+        ),
+        mistake(
+            "You choose one part for the whole tensor. Each element has its own error, and its own part: "
+            "torch.where.",
+            decided_at_once(lambda e, delta: bool((e <= delta).all())),
+            decided_at_once(lambda e, delta: bool((e <= delta).any())),
+            decided_at_once(lambda e, delta: bool(e.mean() <= delta)),
+        ),
+        mistake(
+            "You cut the error off at delta, so beyond it the loss is flat and pushes no more. It has to go "
+            "on as a straight line of slope delta.",
+            lambda prediction, target, delta: (
+                0.5 * (prediction - target).abs().clamp(max=delta).square().mean()
+            ),
+        ),
+        mistake(
+            "You take the mean of the small errors and that of the large ones, and add the two. One mean "
+            "over all elements is asked for.",
+            two_means,
+        ),
+        mistake(
             "You compare the error itself with delta, so large negative errors stay squared. Take abs first.",
             without_abs,
+            lambda prediction, target, delta: torch.where(
+                prediction - target <= delta,
+                0.5 * (prediction - target) ** 2,
+                delta * ((prediction - target).abs() - 0.5 * delta),
+            ).mean(),
         ),
         mistake(
             SUMMED,
@@ -488,6 +602,12 @@ def written_into_integers(target, classes, epsilon):
     right = F.one_hot(target, classes)
     right[right == 1] = 1 - epsilon
     return right + epsilon / classes
+
+
+def every_column(target, classes, epsilon):
+    shares = torch.full((len(target), classes), epsilon / classes)
+    shares[:, target] += 1 - epsilon
+    return shares
 
 
 def right_without_its_part(target, classes, epsilon):
@@ -524,6 +644,17 @@ exercise(
         mistake(
             "You add epsilon to every class; its share is epsilon divided by the number of classes.",
             lambda target, classes, epsilon: (1 - epsilon) * F.one_hot(target, classes).float() + epsilon,
+        ),
+        mistake(
+            "You divide epsilon by the number of texts; each class gets epsilon divided by that of classes.",
+            lambda target, classes, epsilon: (
+                (1 - epsilon) * F.one_hot(target, classes).float() + epsilon / len(target)
+            ),
+        ),
+        mistake(
+            "[:, target] changes the classes of all texts in every row. Pair row i with class target[i]: "
+            "index the rows as well, or use one_hot.",
+            every_column,
         ),
         mistake(
             "one_hot gives integers, and a number below 1 that is written into an integer tensor becomes 0. "
@@ -585,6 +716,21 @@ def mean_of_perplexities(logits, ids, pad_id):
     return sum(each) / len(each)
 
 
+def mean_of_means(logits, ids, pad_id):
+    pairs = zip(logits[:, :-1], ids[:, 1:], strict=True)
+    each = [F.cross_entropy(scores, row, ignore_index=pad_id) for scores, row in pairs]
+    return torch.stack(each).nanmean().exp().item()
+
+
+def shifted_when_flat(logits, ids, pad_id):
+    scores, following = logits.flatten(0, 1)[:-1], ids.flatten()[1:]
+    return F.cross_entropy(scores, following, ignore_index=pad_id).exp().item()
+
+
+def zeros_in_the_mean(logits, ids, pad_id):
+    return (next_token_losses(logits, ids) * (ids[:, 1:].flatten() != pad_id)).mean().exp().item()
+
+
 def mean_of_exponentials(logits, ids, pad_id):
     return next_token_losses(logits, ids)[ids[:, 1:].flatten() != pad_id].exp().mean().item()
 
@@ -637,6 +783,27 @@ exercise(
             mean_of_perplexities,
         ),
         mistake(
+            "You took the mean of each text, then the mean of those, so a token of a short text counts more. "
+            "Take one mean over all tokens.",
+            mean_of_means,
+        ),
+        mistake(
+            "You flatten the batch before you shift it, so the last position of a text bets on the first "
+            "token of the next text. Shift along dim=1 first.",
+            shifted_when_flat,
+        ),
+        mistake(
+            "The padding loses nothing in your sum and still counts in what you divide by. Divide by the "
+            "count of the tokens that are not pad_id.",
+            zeros_in_the_mean,
+        ),
+        mistake(
+            "You summed the losses before exp; perplexity is exp of their mean.",
+            lambda logits, ids, pad_id: (
+                next_token_losses(logits, ids)[ids[:, 1:].flatten() != pad_id].sum().exp().item()
+            ),
+        ),
+        mistake(
             "You took exp of each token's loss, then the mean: one bad token swamps all. First the mean, "
             "then exp.",
             mean_of_exponentials,
@@ -663,9 +830,20 @@ def both_ways(a, b, temperature):
     return (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own)) / 2
 
 
-def by_features(a, b, temperature):
-    scores, own = F.normalize(a, dim=0) @ F.normalize(b, dim=0).T / temperature, torch.arange(len(a))
-    return (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own)) / 2
+def compared(prepare):
+    """The two losses' mean, of products of vectors prepared in some other way."""
+
+    def answer(a, b, temperature):
+        scores, own = prepare(a) @ prepare(b).T / temperature, torch.arange(len(a))
+        return (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own)) / 2
+
+    return answer
+
+
+def softmax_twice(a, b, temperature):
+    scores = F.normalize(a, dim=1) @ F.normalize(b, dim=1).T / temperature
+    own = torch.arange(len(a))
+    return (F.cross_entropy(scores.softmax(1), own) + F.cross_entropy(scores.T.softmax(1), own)) / 2
 
 
 def one_way(a, b, temperature):
@@ -697,18 +875,25 @@ exercise(
         mistake(
             "You compare by the plain product, so that long vectors win. The cosine is asked for: divide "
             "each vector by its length first.",
-            lambda a, b, temperature: (
-                (
-                    F.cross_entropy(a @ b.T / temperature, torch.arange(len(a)))
-                    + F.cross_entropy(b @ a.T / temperature, torch.arange(len(a)))
-                )
-                / 2
-            ),
+            compared(lambda vectors: vectors),
         ),
         mistake(
             "You divide each feature by its length over the batch (dim=0). Each vector, a row, has a length "
             "of its own: dim=1.",
-            by_features,
+            compared(lambda vectors: F.normalize(vectors, dim=0)),
+        ),
+        mistake(
+            "norm() without dim is one number for the whole tensor. Each row has a length of its own: "
+            "norm(dim=1, keepdim=True).",
+            compared(lambda vectors: vectors / vectors.norm()),
+        ),
+        mistake(
+            "You divide by the square of a vector's length; its length is the root of the sum of squares.",
+            compared(lambda vectors: vectors / vectors.square().sum(dim=1, keepdim=True)),
+        ),
+        mistake(
+            "You took the softmax before cross_entropy, which takes it again: give it the logits.",
+            softmax_twice,
         ),
         mistake(
             "You multiply by the temperature; the similarities are divided by it.",

@@ -99,11 +99,22 @@ exercise(
             "You took the flattest axis. The steepest one is the first to explode.",
             unless_special(lambda hessian: over(torch.linalg.eigvalsh(hessian)[0].item())),
             unless_special(lambda hessian: 2 / max(torch.linalg.eigvalsh(hessian)[0].item(), 1e-30)),
+            unless_special(lambda hessian: 2 / torch.linalg.eigvalsh(hessian)[0].item()),
         ),
         mistake(
             "You took the largest number on the diagonal. Those are the curvatures only if the axes are "
             "not turned; ask for the eigenvalues.",
             unless_special(lambda hessian: 2 / hessian.diagonal().max().item()),
+        ),
+        mistake(
+            "The norm of the whole matrix is more than its largest curvature, as soon as two axes are "
+            "curved. Take the largest eigenvalue.",
+            unless_special(lambda hessian: 2 / hessian.norm().item()),
+        ),
+        mistake(
+            "Where there is nothing but hills, every axis runs downhill: give 0.0. Only a matrix of zeros "
+            "gives infinity, so look for hills first.",
+            lambda hessian: math.inf if top(hessian) <= 0 else largest_step(hessian),
         ),
         mistake(
             "With a negative curvature no rate converges: that axis runs downhill for ever. Give 0.0 there.",
@@ -192,6 +203,15 @@ exercise(
             ),
         ),
         mistake(
+            "mu is for the old buffer alone: it fades, and the new gradient comes in as it is.",
+            lambda p, g, buffer, lr, mu: (p - lr * (buffer + mu * g), buffer + mu * g),
+            lambda p, g, buffer, lr, mu: (p - lr * mu * (buffer + g), mu * (buffer + g)),
+        ),
+        mistake(
+            "The new gradient is in the new buffer already; you step along it once more.",
+            lambda p, g, buffer, lr, mu: (p - lr * (mu * buffer + g) - lr * g, mu * buffer + g),
+        ),
+        mistake(
             "Your buffer holds gradients times the rate. Then a change of the rate acts only slowly; "
             "PyTorch's holds the gradients, and the rate comes in at the step.",
             lambda p, g, buffer, lr, mu: (p - (mu * buffer + lr * g), mu * buffer + lr * g),
@@ -275,7 +295,7 @@ exercise(
             ),
         ),
         mistake(
-            "Your v averages the gradient itself. It is the average of the squares.",
+            "Your v averages the gradient, or its size. It is the average of the squares.",
             lambda g, m, v, beta1, beta2: (beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g),
             lambda g, m, v, beta1, beta2: (beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g.abs()),
         ),
@@ -307,9 +327,33 @@ exercise(
         mistake(
             "beta1 and beta2 are swapped: beta1 belongs to the gradient, beta2 to its square.",
             lambda g, m, v, beta1, beta2: moments(g, m, v, beta2, beta1),
+        ),
+        mistake(
+            "You use one beta for both averages: beta1 belongs to the gradient, beta2 to its square.",
+            lambda g, m, v, beta1, beta2: moments(g, m, v, beta1, beta1),
+            lambda g, m, v, beta1, beta2: moments(g, m, v, beta2, beta2),
+        ),
+        mistake(
+            "Your v mixes the numbers of the parameter. Each number has an average of its own, of its own "
+            "squares.",
             lambda g, m, v, beta1, beta2: (
                 beta1 * m + (1 - beta1) * g,
-                beta1 * v + (1 - beta1) * g**2,
+                beta2 * v + (1 - beta2) * (g**2).mean(),
+            ),
+            lambda g, m, v, beta1, beta2: (
+                beta1 * m + (1 - beta1) * g,
+                beta2 * v + (1 - beta2) * (g**2).sum(),
+            ),
+        ),
+        mistake(
+            "Your v averages squared distances from m, as a variance does. It takes the gradient's squares.",
+            lambda g, m, v, beta1, beta2: (
+                beta1 * m + (1 - beta1) * g,
+                beta2 * v + (1 - beta2) * (g - m) ** 2,
+            ),
+            lambda g, m, v, beta1, beta2: (
+                beta1 * m + (1 - beta1) * g,
+                beta2 * v + (1 - beta2) * (g - beta1 * m - (1 - beta1) * g) ** 2,
             ),
         ),
     ],
@@ -353,6 +397,8 @@ exercise(
             "You count the steps from t − 1. Here t is 1 after the first step.",
             lambda average, beta, t: average / (1 - beta ** (t - 1)) if t > 1 else average,
             lambda average, beta, t: average / max(1 - beta ** (t - 1), 1e-8),
+            lambda average, beta, t: average / (1 - beta ** max(t - 1, 1)),
+            lambda average, beta, t: average / (1 - beta ** (t - 1)),
         ),
         mistake(
             "You multiply. The average is too small at first, so it has to be divided by 1 − beta**t.",
@@ -361,6 +407,18 @@ exercise(
         mistake(
             "beta times t is no power: what is left of the start after t steps is beta**t.",
             lambda average, beta, t: average / (1 - beta * t),
+        ),
+        mistake(
+            "You divide by beta**t, which is what is left of the start. Divide by the rest, 1 − beta**t.",
+            lambda average, beta, t: average / beta**t,
+        ),
+        mistake(
+            "Brackets are missing: Python divides before it subtracts. It is average / (1 − beta**t).",
+            lambda average, beta, t: average / 1 - beta**t,
+        ),
+        mistake(
+            "Your difference is turned round, so the average changes its sign. It is 1 − beta**t.",
+            lambda average, beta, t: average / (beta**t - 1),
         ),
         mistake(
             "You gave back the average as it was, without a correction.",
@@ -423,6 +481,24 @@ def counts_from_zero_then_one(p, g, state, lr, beta1, beta2, eps):
     m_hat = state["m"] / (1 - beta1 ** state["t"])
     v_hat = state["v"] / (1 - beta2 ** state["t"])
     return p - lr * m_hat / (v_hat.sqrt() + eps)
+
+
+def counts_afterwards(p, g, state, lr, beta1, beta2, eps):
+    t = state.get("t", 0)
+    adam_step(p, g, state, lr, beta1, beta2, eps)
+    m_hat, v_hat = state["m"] / (1 - beta1**t), state["v"] / (1 - beta2**t)
+    return p - lr * m_hat / (v_hat.sqrt() + eps)
+
+
+def starts_from_the_gradient(p, g, state, lr, beta1, beta2, eps):
+    state.setdefault("m", g)
+    state.setdefault("v", g**2)
+    return adam_step(p, g, state, lr, beta1, beta2, eps)
+
+
+def divides_the_gradient(p, g, state, lr, beta1, beta2, eps):
+    adam_step(p, g, state, lr, beta1, beta2, eps)
+    return p - lr * g / ((state["v"] / (1 - beta2 ** state["t"])).sqrt() + eps)
 
 
 def forgets(p, g, state, lr, beta1, beta2, eps):
@@ -507,6 +583,40 @@ exercise(
             adam_like(lambda p, m, v, t, lr, b1, b2, eps: p - lr * m / (1 - b1**t) / (v / (1 - b2**t) + eps)),
         ),
         mistake(
+            "You count the steps from 0, so the first correction is 0 / 0, which is NaN. Count before you "
+            "correct: t is 1 at the first step.",
+            counts_afterwards,
+        ),
+        mistake(
+            "Your averages begin at the first gradient. Then nothing is left to correct, and the correction "
+            "makes them too large: begin at 0.",
+            starts_from_the_gradient,
+        ),
+        mistake(
+            "You step along the gradient itself. Adam steps along its average, m_hat.",
+            divides_the_gradient,
+        ),
+        mistake(
+            "You step uphill: the parameter goes against the average gradient.",
+            adam_like(
+                lambda p, m, v, t, lr, b1, b2, eps: (
+                    p + lr * m / (1 - b1**t) / ((v / (1 - b2**t)).sqrt() + eps)
+                )
+            ),
+        ),
+        mistake(
+            "eps is missing: add it to the root, or a number that never had a gradient becomes 0 / 0.",
+            adam_like(
+                lambda p, m, v, t, lr, b1, b2, eps: p - lr * m / (1 - b1**t) / (v / (1 - b2**t)).sqrt()
+            ),
+        ),
+        mistake(
+            "You take the root of v before the correction. First correct v, then take the root of v_hat.",
+            adam_like(
+                lambda p, m, v, t, lr, b1, b2, eps: p - lr * m / (1 - b1**t) / (v.sqrt() / (1 - b2**t) + eps)
+            ),
+        ),
+        mistake(
             "You count the steps from 2: at the first one, t is 1.",
             counts_from_zero_then_one,
         ),
@@ -584,9 +694,17 @@ exercise(
             lambda update, p, g, state, lr, weight_decay: update(p, g, state, lr) * (1 - lr * weight_decay),
         ),
         mistake(
-            "The rate is missing: the factor is 1 − lr × weight_decay, so that a schedule scales the "
-            "decay too.",
+            "The rate is missing: the factor is 1 − lr × weight_decay, so that a smaller rate decays less.",
             lambda update, p, g, state, lr, weight_decay: update(p * (1 - weight_decay), g, state, lr),
+        ),
+        mistake(
+            "You decay twice: you shrink the parameter, and you add the decay to the gradient as well.",
+            lambda update, p, g, state, lr, weight_decay: update(
+                p * (1 - lr * weight_decay), g + weight_decay * p * (1 - lr * weight_decay), state, lr
+            ),
+            lambda update, p, g, state, lr, weight_decay: update(
+                p * (1 - lr * weight_decay), g + weight_decay * p, state, lr
+            ),
         ),
         mistake(
             "There is no decay in your step.",
@@ -640,32 +758,29 @@ def by_pairs(one, other):
     return verdict_on(at_best(one), at_best(other), lambda a, b: bool((a < b).all()))
 
 
-def luckiest(one, other):
-    """Chooses the rate by the single lowest loss."""
+def chosen_by(rank, left=lambda table: table.isfinite().all(dim=1)):
+    """Takes the rate that is lowest in `rank`, of those that are `left`."""
 
-    def lucky(table):
-        table = table[table.isfinite().all(dim=1)]
-        return table[table.amin(dim=1).argmin()] if len(table) else None
+    def best(table):
+        table = table[left(table)]
+        return table[rank(table).argmin()] if len(table) else None
 
-    return verdict_on(lucky(one), lucky(other))
-
-
-def safest(one, other):
-    """Chooses the rate by its worst seed."""
-
-    def safe(table):
-        table = table[table.isfinite().all(dim=1)]
-        return table[table.amax(dim=1).argmin()] if len(table) else None
-
-    return verdict_on(safe(one), safe(other))
+    return lambda one, other: verdict_on(best(one), best(other))
 
 
-def by_median(one, other):
-    def middle(table):
-        table = table[table.isfinite().all(dim=1)]
-        return table[table.median(dim=1).values.argmin()] if len(table) else None
+def row_of_another(one, other):
+    """Counts a row among those left, and looks it up among all."""
 
-    return verdict_on(middle(one), middle(other))
+    def best(table):
+        left = table.isfinite().all(dim=1)
+        return table[table[left].mean(dim=1).argmin()] if left.any() else None
+
+    return verdict_on(best(one), best(other))
+
+
+def silent_on_explosions(one, other):
+    found = at_best(one), at_best(other)
+    return "neither" if found[0] is None or found[1] is None else verdict_on(*found)
 
 
 def by_deviation(one, other):
@@ -771,6 +886,7 @@ exercise(
         case("all rates of the other exploded", losses([0.6, 0.65]), losses([NAN, NAN])),
         case("all exploded", losses([INF, 0.3]), losses([NAN, 0.2])),
         case("equal", losses([0.5, 0.5]), losses([0.5, 0.5])),
+        case("three rates", losses([0.3, 0.35], [0.2, 0.9], [0.8, 0.85]), losses([0.5, 0.6])),
     ],
     mistakes=[
         mistake(
@@ -785,11 +901,15 @@ exercise(
         ),
         mistake(
             "You choose the rate by its single lowest loss, and so by one lucky seed. Take the lowest mean.",
-            luckiest,
+            chosen_by(lambda table: table.amin(dim=1)),
+        ),
+        mistake(
+            "You take the rate with the highest mean. These are losses: the lowest is the best.",
+            chosen_by(lambda table: -table.mean(dim=1)),
         ),
         mistake(
             "You choose the rate by the median of its seeds. The card asks for the lowest mean.",
-            by_median,
+            chosen_by(lambda table: table.median(dim=1).values),
         ),
         mistake(
             "You compare means with their standard deviations. The card's rule is another: each seed of the "
@@ -799,15 +919,38 @@ exercise(
         ),
         mistake(
             "You choose the rate by its worst seed. The card asks for the lowest mean.",
-            safest,
+            chosen_by(lambda table: table.amax(dim=1)),
         ),
         mistake(
             "You take the lowest loss of each seed, at whatever rate. One rate has to serve all seeds.",
             best_of_each_seed,
         ),
         mistake(
-            "You leave out only the runs that exploded. A rate at which any seed explodes is out.",
+            "A rate at which any seed exploded is out as a whole: not only the seed that exploded, and not "
+            "only a rate at which all did.",
             only_seeds_that_survived,
+            chosen_by(lambda table: table.mean(dim=1), left=lambda table: table.isfinite().any(dim=1)),
+        ),
+        mistake(
+            "You leave out NaN, and a rate at which a seed is inf exploded as well: isfinite().",
+            chosen_by(lambda table: table.mean(dim=1), left=lambda table: ~table.isnan().any(dim=1)),
+        ),
+        mistake(
+            "A rate at which a seed exploded is still in. Take only rows that are finite throughout.",
+            lambda one, other: verdict_on(*[table[table.mean(dim=1).argmin()] for table in (one, other)]),
+        ),
+        mistake(
+            "argmin counts the rows that are left, and you look its number up among all rows, those that "
+            "exploded included.",
+            row_of_another,
+        ),
+        mistake(
+            "If one optimizer has no rate left and the other has, the other is better.",
+            silent_on_explosions,
+        ),
+        mistake(
+            "Where two losses are equal, neither is below the other: compare with <.",
+            lambda one, other: verdict_on(at_best(one), at_best(other), lambda a, b: a.max() <= b.min()),
         ),
         mistake(
             "You compare all rates at once. Each optimizer is judged at its own best rate alone.",
@@ -944,6 +1087,27 @@ exercise(
         mistake(
             "You keep the average of the step. What is kept is made with beta2.",
             lion_with(right_step, lambda g, m, beta1, beta2: beta1 * m + (1 - beta1) * g),
+        ),
+        mistake(
+            "You keep an average of the step's average. Both averages start from the old m.",
+            lion_with(
+                right_step,
+                lambda g, m, beta1, beta2: beta2 * (beta1 * m + (1 - beta1) * g) + (1 - beta2) * g,
+            ),
+        ),
+        mistake(
+            "The sign of 0 is 0: without gradient and memory only the decay moves a number: torch.sign.",
+            *[
+                lion_with(
+                    lambda p, g, m, lr, beta1, beta2, weight_decay, at_0=at_0: (
+                        p
+                        - lr
+                        * torch.sign(beta1 * m + (1 - beta1) * g).masked_fill(m.abs() + g.abs() == 0, at_0)
+                        - lr * weight_decay * p
+                    )
+                )
+                for at_0 in (1.0, -1.0, math.nan)
+            ],
         ),
         mistake(
             "The sign is missing: every number of the step is plus or minus the rate.",
