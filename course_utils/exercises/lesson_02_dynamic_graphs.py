@@ -52,6 +52,11 @@ def halved():
     return x
 
 
+def both_outputs():
+    one, other = leaf(1.0, 2.0).unbind()
+    return one * other
+
+
 def without_a_graph():
     return torch.ones(3).sum()
 
@@ -79,6 +84,7 @@ TEXTS = {
     long_way_first: f"lambda: (lambda y: y.sin().cos().sin() + y)({LEAF}.exp())",
     used_twice: f"lambda: (lambda y: (y + y) * (y + y))({LEAF}.exp())",
     halved: "a function: x = torch.full((2,), 5.0, requires_grad=True), then while x.sum() > 1: x = x / 2",
+    both_outputs: "lambda: (lambda a, b: a * b)(*torch.tensor([1.0, 2.0], requires_grad=True).unbind())",
     without_a_graph: "lambda: torch.ones(3).sum()",
     forty_diamonds: f"a function: x = {LEAF}, then 40 times x = x.sin() + x.cos()",
     five_thousand_deep: f"a function: x = {LEAF}, then 5,000 times x = x + 1",
@@ -126,6 +132,16 @@ def first_path(program):
     return count
 
 
+def pairs_for_nodes(program):
+    seen, todo = set(), [(program().grad_fn, 0)]
+    while todo:
+        node, output = todo.pop()
+        if node is not None and (node, output) not in seen:
+            seen.add((node, output))
+            todo += node.next_functions
+    return len(seen)
+
+
 def with_none(program):
     seen, todo = set(), [program().grad_fn]
     while todo:
@@ -147,6 +163,7 @@ exercise(
         two_leaves=two_leaves,
         a_source_used_twice=used_twice,
         a_loop=halved,
+        two_outputs_of_one_node=both_outputs,
         a_result_without_a_graph=without_a_graph,
     ),
     rules=[ONCE],
@@ -181,6 +198,11 @@ exercise(
             "You count `None` as well: it stands for an input that asks for no gradient, and is no node.",
             with_none,
         ),
+        mistake(
+            "You count the pairs in `next_functions`: a node with two outputs stands in two of them. Put the "
+            "node alone into the set.",
+            pairs_for_nodes,
+        ),
     ],
 )
 
@@ -193,6 +215,21 @@ def all_arrows(program):
 
 def arrows(program):
     return sorted(all_arrows(program))
+
+
+def judge_arrows(pairs, program):
+    wanted = arrows(program)
+    if not isinstance(pairs, list):
+        return f"a list of pairs is asked for, and this is of type {type(pairs).__name__}"
+    for pair in pairs:
+        if not (isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(name, str) for name in pair)):
+            return f"each item is a tuple of two names, and {pair!r} is none"
+    for pair in sorted({*wanted, *pairs}):
+        if pair not in wanted:
+            return f"{pair} is in the list, and the graph has no such arrow"
+        if pairs.count(pair) != wanted.count(pair):
+            return f"{pair}: {pairs.count(pair)} in the list, expected {wanted.count(pair)}"
+    return "" if pairs == wanted else "the pairs are right, and the list is not sorted"
 
 
 def arrows_by_path(program):
@@ -247,6 +284,7 @@ exercise(
     "2.2",
     "The arrows",
     reference=arrows,
+    judge=judge_arrows,
     returns="the list of pairs",
     cases=programs(
         a_chain=chain,
@@ -265,8 +303,8 @@ exercise(
             lambda program: arrows_by_recursion(program, turned=True),
         ),
         mistake(
-            "You list a node's arrows again for every way that leads to it. Keep a set of the nodes that "
-            "you have seen.",
+            "You list a node's arrows again for every path that leads to it. Keep a set of the nodes "
+            "that you have seen.",
             arrows_by_path,
         ),
         mistake(
@@ -277,6 +315,9 @@ exercise(
         mistake(
             "Equal pairs are lost (in a set or a dict): a node that uses one source twice has two arrows.",
             lambda program: sorted(set(all_arrows(program))),
+            lambda program: sorted(
+                (source.name(), node.name()) for node in ordered(program()) for source in {*sources(node)}
+            ),
         ),
         mistake(
             "The pairs are right and the list is not sorted.",
@@ -415,11 +456,12 @@ exercise(
             lambda program: found_first(program, -1),
             lambda program: found_first(program, 0),
             before_its_sources,
+            lambda program: ordered(program())[::-1],
         ),
         mistake(
-            "You turned round the order in which you found the nodes. A node that is reached first on a "
-            "short way then stands after nodes that used it on a longer one: append it when all its sources "
-            "are done.",
+            "You turned round the order in which you found the nodes. A node that is reached first along "
+            "a short path then stands after nodes that used it on a longer one: append it when all its "
+            "sources are done.",
             lambda program: found_first(program, -1)[::-1],
             lambda program: found_first(program, 0)[::-1],
             lambda program: before_its_sources(program)[::-1],
@@ -461,18 +503,12 @@ def root_until(a, done, first=None):
             return x, steps
 
 
-def root_signed(a, tolerance):
-    x, steps = a, 0
-    while x * x - a > tolerance:
-        x = (x + a / x) / 2
-        steps += 1
-    return x, steps
-
-
-def root_at_the_limit(a, tolerance):
-    x, steps = a, 0
-    while (x * x - a).abs() >= tolerance:
-        x = (x + a / x) / 2
+def root_while(a, goes_on, start=None, inside=None):
+    """Newton's steps as long as `goes_on(x)`, which is asked before each step."""
+    x, steps = a if start is None else start, 0
+    inside = a if inside is None else inside
+    while goes_on(x) and steps < 100:
+        x = (x + inside / x) / 2
         steps += 1
     return x, steps
 
@@ -480,14 +516,6 @@ def root_at_the_limit(a, tolerance):
 def root_of_numbers(a, tolerance):
     x, steps = root(a.detach(), tolerance)
     return torch.tensor(x.item()), steps
-
-
-def root_from_a_number(a, tolerance):
-    x, steps = a.detach(), 0
-    while (x * x - a).abs() > tolerance:
-        x = (x + a / x) / 2
-        steps += 1
-    return x, steps
 
 
 exercise(
@@ -515,11 +543,11 @@ exercise(
         mistake(
             "You compare x² − a without its absolute value: for a below 1 it is negative at the start, and "
             "your loop ends at once.",
-            root_signed,
+            lambda a, tolerance: root_while(a, lambda x: x * x - a > tolerance),
         ),
         mistake(
             "An error of exactly the tolerance is small enough: the loop goes on while it is larger (>).",
-            root_at_the_limit,
+            lambda a, tolerance: root_while(a, lambda x: (x * x - a).abs() >= tolerance),
         ),
         mistake(
             "The number is right and its history is gone (.item(), float, detach or no_grad): no gradient "
@@ -530,7 +558,23 @@ exercise(
         mistake(
             "You cut the start off (detach, .item() or clone().detach()): x = a itself is where the gradient "
             "begins.",
-            root_from_a_number,
+            lambda a, tolerance: root_while(a, lambda x: (x * x - a).abs() > tolerance, start=a.detach()),
+        ),
+        mistake(
+            "You cut `a` off inside the step (detach, .item() or float): the gradient flows through a / x "
+            "as well.",
+            lambda a, tolerance: root_while(a, lambda x: (x * x - a).abs() > tolerance, inside=a.detach()),
+        ),
+        mistake(
+            "You begin with another number; the card begins with x = a.",
+            lambda a, tolerance: root_while(
+                a, lambda x: (x * x - a).abs() > tolerance, start=torch.ones_like(a)
+            ),
+            lambda a, tolerance: root_while(a, lambda x: (x * x - a).abs() > tolerance, start=a / 2),
+        ),
+        mistake(
+            "You compare x with the root of a; the card compares x² with a.",
+            lambda a, tolerance: root_while(a, lambda x: (x - a.sqrt()).abs() > tolerance),
         ),
         mistake(
             "This is the exact root and not Newton's x: do the steps.",
@@ -546,14 +590,14 @@ exercise(
 # 2.5 ---------------------------------------------------------------------------------------------------
 
 
-def reading(weight, words, cut, again=lambda state: state.detach(), counted=lambda state: state):
+def reading(weight, words, cut, again=lambda state: state.detach(), step=None, cut_total=False):
     """Read word by word; the state is cut after word number `count` (from 1) if `cut(count)`."""
     state, total = torch.zeros(words.shape[1]), torch.zeros(())
     for count, word in enumerate(words, 1):
-        state = torch.tanh(word + weight @ state)
-        total = total + counted(state).sum()
+        state = step(word, state) if step else torch.tanh(word + weight @ state)
+        total = total + state.sum()
         if cut(count):
-            state = again(state)
+            state, total = again(state), total.detach() if cut_total else total
     return total
 
 
@@ -580,8 +624,8 @@ def cut_before_the_sum(weight, words, every):
     return total
 
 
-def transposed(weight, words, every):
-    return reading(weight.T, words, lambda count: count % every == 0)
+def stepping(step, weight, words, every):
+    return reading(weight, words, lambda count: count % every == 0, step=step)
 
 
 draw = Draw("2.5")
@@ -637,7 +681,39 @@ exercise(
         ),
         mistake(
             "You multiply with `weight` from the other side: the product is weight @ state.",
-            transposed,
+            lambda weight, words, every: read_truncated(weight.T, words, every),
+        ),
+        mistake(
+            "You multiply `weight` and the state element by element and add up along the wrong dimension: "
+            "the product is weight @ state.",
+            lambda weight, words, every: stepping(
+                lambda word, state: torch.tanh(word + (weight * state).sum(dim=0)), weight, words, every
+            ),
+        ),
+        mistake(
+            "Only the word goes through tanh; it is taken of the whole sum, word + weight @ state.",
+            lambda weight, words, every: stepping(
+                lambda word, state: torch.tanh(word) + weight @ state, weight, words, every
+            ),
+        ),
+        mistake(
+            "Only the product goes through tanh; it is taken of the whole sum, word + weight @ state.",
+            lambda weight, words, every: stepping(
+                lambda word, state: word + torch.tanh(weight @ state), weight, words, every
+            ),
+        ),
+        mistake(
+            "The total loses its history as well, and with it the gradient of what was read. Cut the state "
+            "alone.",
+            lambda weight, words, every: reading(
+                weight, words, lambda count: count % every == 0, cut_total=True
+            ),
+        ),
+        mistake(
+            "This is a mean; the sum of all numbers of all states is asked for.",
+            lambda weight, words, every: read_truncated(weight, words, every) / words.numel(),
+            lambda weight, words, every: read_truncated(weight, words, every) / len(words),
+            lambda weight, words, every: read_truncated(weight, words, every) / len(weight),
         ),
     ],
 )
@@ -653,17 +729,14 @@ def shortened_to(limit):
     return hook
 
 
-def hooked(step, state, times, hook, start=True, last=True, between=True):
+def hooked(step, state, times, hook, start=True, last=True, one_number=torch.sum):
     states = [state.detach().clone().requires_grad_()]
     for _ in range(times):
         states.append(step(states[-1]))
     for position, known in enumerate(states):
-        at_end = position == times
-        if (start if position == 0 else False) or (last if at_end else False):
+        if (start and position == 0) or (last and position == times) or 0 < position < times:
             known.register_hook(hook)
-        elif between and 0 < position < times:
-            known.register_hook(hook)
-    return torch.autograd.grad(states[-1].sum(), states[0])[0]
+    return torch.autograd.grad(one_number(states[-1]), states[0])[0]
 
 
 def clipped_gradient(step, state, times, limit):
@@ -674,14 +747,24 @@ def only_at_the_end(step, state, times, limit):
     return shortened_to(limit)(hooked(step, state, times, lambda gradient: gradient))
 
 
-def of_the_mean(step, state, times, limit):
-    start = state.detach().clone().requires_grad_()
-    start.register_hook(shortened_to(limit))
-    last = start
-    for _ in range(times):
-        last = step(last)
-        last.register_hook(shortened_to(limit))
-    return torch.autograd.grad(last.mean(), start)[0]
+def short_states(step, state, times, limit):
+    """The mistake: the states are shortened, on the way forward."""
+    return hooked(lambda known: shortened_to(limit)(step(known)), state, times, lambda gradient: gradient)
+
+
+def row_by_row(limit):
+    def hook(gradient):
+        norm = gradient.norm(dim=-1, keepdim=True)
+        return torch.where(norm > limit, gradient * (limit / norm), gradient)
+
+    return hook
+
+
+def measured_by(measure, limit):
+    def hook(gradient):
+        return gradient * (limit / measure(gradient)) if measure(gradient) > limit else gradient
+
+    return hook
 
 
 draw = Draw("2.6")
@@ -706,6 +789,7 @@ exercise(
         case("a gradient that vanishes", SQUEEZE, torch.tensor([0.1, 0.9, -0.2]), 3, 2.0),
         case("a limit that nothing reaches", DOUBLE, draw.floats(3), 2, 100.0),
         case("no step at all", DOUBLE, torch.ones(4), 0, 1.0),
+        case("a state of two rows", GROW, torch.tensor([[0.5, -0.2], [0.4, 0.9]]), 3, 2.0),
     ],
     mistakes=[
         mistake(
@@ -744,7 +828,47 @@ exercise(
         ),
         mistake(
             "This is the gradient of the mean; the sum of the last state is asked for.",
-            of_the_mean,
+            lambda step, state, times, limit: hooked(
+                step, state, times, shortened_to(limit), one_number=torch.mean
+            ),
+        ),
+        mistake(
+            "This is the gradient of the last state's norm; that of its sum is asked for.",
+            lambda step, state, times, limit: hooked(
+                step, state, times, shortened_to(limit), one_number=torch.norm
+            ),
+        ),
+        mistake(
+            "You apply `step` once more than `times`.",
+            lambda step, state, times, limit: clipped_gradient(step, state, times + 1, limit),
+        ),
+        mistake(
+            "You apply `step` once less than `times`.",
+            lambda step, state, times, limit: clipped_gradient(step, state, max(times - 1, 0), limit),
+        ),
+        mistake(
+            "What you shorten gets the norm 1; its norm is to be `limit`.",
+            lambda step, state, times, limit: hooked(
+                step, state, times, lambda g: g / g.norm() if g.norm() > limit else g
+            ),
+        ),
+        mistake(
+            "You measure the gradient by its largest number or by the sum of its absolute values. Its norm "
+            "is the root of the sum of the squares: `.norm()`.",
+            lambda step, state, times, limit: hooked(
+                step, state, times, measured_by(lambda g: g.abs().max(), limit)
+            ),
+            lambda step, state, times, limit: hooked(
+                step, state, times, measured_by(lambda g: g.abs().sum(), limit)
+            ),
+        ),
+        mistake(
+            "You shorten each row for itself; the norm is that of the whole gradient.",
+            lambda step, state, times, limit: hooked(step, state, times, row_by_row(limit)),
+        ),
+        mistake(
+            "You shorten the states on the way forward; the gradients on the way back are to be shortened.",
+            short_states,
         ),
     ],
 )
@@ -839,6 +963,16 @@ exercise(
             lambda vector, limit: vector.clamp(-limit, limit),
         ),
         mistake(
+            "Long vectors get the norm 1; it is to be `limit`.",
+            lambda vector, limit: torch.where(vector.norm() > limit, vector / vector.norm(), vector),
+            lambda vector, limit: vector / vector.norm().clamp(min=1),
+        ),
+        mistake(
+            "You measure the vector by the sum of its absolute values. Its norm is the root of the sum of "
+            "the squares: `.norm()`.",
+            lambda vector, limit: vector * (limit / vector.abs().sum().clamp(min=limit)),
+        ),
+        mistake(
             "For zeros you compute 0 · (limit / 0), which is NaN, and NaN times 0 is NaN again. Choose with "
             "torch.where, or limit the factor to at most 1 before you multiply.",
             chosen_by_multiplying,
@@ -897,12 +1031,12 @@ def encode_forest(trees, leaves, weight):
 
 
 def states_and_nodes(answer, trees, leaves, weight):
-    """The states, and by how many nodes their graph misses the target."""
+    """The states, and whether their graph has few enough nodes."""
     states = answer(trees, leaves, weight)
     allowed = 8 * max(map(height, trees)) + 10
     given = {node for tensor in (leaves, weight) if tensor.requires_grad for node in ordered(tensor)}
     count = len(set(ordered(states)) - given) + 2 if torch.is_tensor(states) else 0
-    return {"the states of the roots": states, "nodes above the target": max(0, count - allowed)}
+    return {"the states of the roots": states, "at most 8 nodes a level, plus 10": count <= allowed}
 
 
 def numbered(shapes):
@@ -947,8 +1081,8 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "The states are right, but tree by tree: every inner node has products of its own. Combine all "
-            "nodes of the same height, over all trees, in one product.",
+            "The states are right and the graph has too many nodes. Combine all pairs of the same height, "
+            "over all trees, in one product.",
             one_by_one,
         ),
         mistake(
@@ -970,6 +1104,13 @@ exercise(
             "These are the states that were made last, not those of the roots: trees of other heights end "
             "on other levels. Remember the row of each root.",
             lambda trees, leaves, weight: level_by_level(trees, leaves, weight)[1][-len(trees) :],
+        ),
+        mistake(
+            "The states are right and in another order: they belong in the order of `trees`.",
+            lambda trees, leaves, weight: encode_forest(sorted(trees, key=height), leaves, weight),
+            lambda trees, leaves, weight: encode_forest(
+                sorted(trees, key=height, reverse=True), leaves, weight
+            ),
         ),
         mistake(
             "The states are right, but the graph was cut (detach, no_grad or .data), so nothing could be "
@@ -1013,6 +1154,18 @@ class Cut(nn.Module):
 
     def forward(self, x):
         return self.head(self.body(x).detach())
+
+
+class Nested(nn.Module):
+    """Layers inside layers: two that hold the same numbers, one of them unused and under two names."""
+
+    def __init__(self):
+        super().__init__()
+        self.parts = nn.ModuleDict({"used": nn.LayerNorm(3), "spare": nn.LayerNorm(3)})
+        self.also_spare = self.parts["spare"]
+
+    def forward(self, x):
+        return self.parts["used"](x)
 
 
 class Silent(nn.Module):
@@ -1061,13 +1214,15 @@ def without_a_gradient(model, x):
     return sorted(name for name, p in model.named_parameters() if p.requires_grad and p.grad is None)
 
 
-def layers_that_did_not_run(model, x):
+def layers_that_did_not_run(model, x, whole_name=False):
     ran = set()
-    for name, layer in model.named_children():
+    for name, layer in model.named_modules() if whole_name else model.named_children():
         layer.register_forward_hook(lambda layer, inputs, output, name=name: ran.add(name))
     model(x)
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    return sorted(name for name, _ in named if name.split(".")[0] not in ran)
+    return sorted(
+        name for name, _ in named if (name.rpartition if whole_name else name.partition)(".")[0] not in ran
+    )
 
 
 def in_the_models_order(model, x):
@@ -1079,6 +1234,29 @@ def only_next_to_the_root(model, x):
     root = model(x).grad_fn
     found = {id(s.variable) for s in (sources(root) if root else []) if hasattr(s, "variable")}
     return sorted(n for n, p in model.named_parameters() if p.requires_grad and id(p) not in found)
+
+
+def down_the_first_sources(model, x):
+    node, found = model(x).grad_fn, set()
+    while node is not None:
+        found |= {id(known.variable) for known in (node, *sources(node)) if hasattr(known, "variable")}
+        node = node.next_functions[0][0] if node.next_functions else None
+    return sorted(n for n, p in model.named_parameters() if p.requires_grad and id(p) not in found)
+
+
+def of_other_numbers(model, x, equal=torch.equal):
+    found = [node.variable for node in ordered(model(x)) if hasattr(node, "variable")]
+    return sorted(
+        name
+        for name, p in model.named_parameters()
+        if p.requires_grad and not any(equal(p, used) for used in found)
+    )
+
+
+def under_every_name(model, x):
+    found = reached(model(x))
+    named = model.named_parameters(remove_duplicate=False)
+    return sorted(name for name, p in named if p.requires_grad and id(p) not in found)
 
 
 exercise(
@@ -1096,6 +1274,11 @@ exercise(
             torch.ones(1, 3),
         ),
         case("a body behind a detach", shown("a model with body and head", Cut()), torch.ones(2, 3)),
+        case(
+            "layers in layers, with equal numbers",
+            shown("a model with two LayerNorm", Nested()),
+            torch.ones(2, 3),
+        ),
         case("a forward pass under no_grad", shown("a model with layer", Silent()), torch.ones(2, 3)),
         case(
             "frozen parameters",
@@ -1131,11 +1314,27 @@ exercise(
             "You look which layers ran. A layer can run and its result be cut off; look which leaves the "
             "graph of the result holds.",
             layers_that_did_not_run,
+            lambda model, x: layers_that_did_not_run(model, x, whole_name=True),
         ),
         mistake("The names are right and the list is not sorted.", in_the_models_order),
         mistake(
             "You look only at the sources of the last node; walk on to the leaves.",
             only_next_to_the_root,
+        ),
+        mistake(
+            "You follow only the first of a node's `next_functions`; the others lead to parameters too.",
+            down_the_first_sources,
+        ),
+        mistake(
+            "You compare numbers or shapes: two parameters can agree in both. Ask whether they are the same "
+            "object, by `is` or `id`.",
+            of_other_numbers,
+            lambda model, x: of_other_numbers(model, x, lambda one, other: one.shape == other.shape),
+        ),
+        mistake(
+            "A parameter that the model holds under two names is in your list twice; `named_parameters()` "
+            "gives it once.",
+            under_every_name,
         ),
         mistake(
             "These are names of layers; the names of parameters are asked for, as `named_parameters()` gives "
@@ -1164,12 +1363,12 @@ def down_the_first_source(program):
     return count
 
 
-def first_time_reached(program):
+def first_time_reached(program, take):
     """The greatest distance from the root at which a walk finds a node for the first time."""
     root, deepest, seen = program().grad_fn, 0, set()
     todo = [(root, 1)] if root is not None else []
     while todo:
-        node, distance = todo.pop(0)
+        node, distance = todo.pop(take)
         if node not in seen:
             seen.add(node)
             deepest = max(deepest, distance)
@@ -1207,9 +1406,10 @@ exercise(
             down_the_first_source,
         ),
         mistake(
-            "You fix a node's depth when you reach it for the first time, on a way that may be a short one. "
-            "Compute it from its sources, once they are all known.",
-            first_time_reached,
+            "You fix a node's depth when you reach it for the first time, on a path that may be a short "
+            "one. Compute it from its sources, once they are all known.",
+            lambda program: first_time_reached(program, 0),
+            lambda program: first_time_reached(program, -1),
         ),
     ],
 )

@@ -1,5 +1,6 @@
 """Exercises of lesson 03, autograd: their references, inputs and typical mistakes."""
 
+import itertools
 import math
 
 import numpy as np
@@ -136,6 +137,19 @@ def changed_in_place(new, a, b):
     return a
 
 
+def cyclic(new, a, b):
+    a.data, a.parents = a.data + b.data, [(a, 1.0), (b, 1.0)]
+    return a
+
+
+def turned_sum(new, a, b):
+    return new(a.data + b.data, [(1.0, a), (1.0, b)])
+
+
+def turned_product(new, a, b):
+    return new(a.data * b.data, [(b.data, a), (a.data, b)])
+
+
 def operations(answer, a, b):
     """What the operators of the class `answer` give for the numbers `a` and `b`."""
     left, right = answer(a), answer(b)
@@ -155,12 +169,17 @@ def operations(answer, a, b):
         found[f"the type of {name}"] = "a Value" if is_value else type(node).__name__
         found[f"the data of {name}"] = node.data if is_value else None
         found[f"the grad of {name}"] = node.grad if is_value else None
+        edges = list(node.parents) if is_value else []
+        pairs = [edge for edge in edges if isinstance(edge, tuple | list) and len(edge) == 2]
+        found[f"whether the parents of {name} are pairs"] = len(pairs) == len(edges)
         for operand, letter in ((left, "a"), (right, "b")):
             if letter in name:
-                edges = list(node.parents) if is_value else []
-                slopes = [slope for parent, slope in edges if parent is operand]
+                slopes = [slope for parent, slope in pairs if parent is operand]
                 found[f"whether {letter} itself is a parent of {name}"] = bool(slopes)
                 found[f"the slope of {name} towards {letter} (all its edges together)"] = sum(slopes)
+        if "3" in name:
+            numbers = [getattr(parent, "data", parent) for parent, _ in pairs if parent is not left]
+            found[f"the data of the other parents of {name}"] = numbers
     found["the data of a and b afterwards"] = [left.data, right.data]
     return found
 
@@ -188,10 +207,22 @@ exercise(
             wrong_value(right_sum, lambda new, a, b: new(a.data * b.data, [(a, 1.0), (b, 1.0)])),
         ),
         mistake(
-            "`a` itself is no parent of your results. Pass the list of pairs (parent, slope) to "
-            "`Value(…)` as its "
-            "second argument, with the operands themselves as parents: not their data, not copies.",
+            "The operands themselves are missing among the parents. Pass the list of pairs (parent, slope) "
+            "to `Value(…)` as its second argument, with the operands as parents: not their data, not copies.",
             wrong_value(lambda new, a, b: new(a.data + b.data), lambda new, a, b: new(a.data * b.data)),
+            wrong_value(lambda new, a, b: new(a.data + b.data), right_product),
+            wrong_value(right_sum, lambda new, a, b: new(a.data * b.data)),
+            wrong_value(lambda new, a, b: right_sum(new, new(a.data), new(b.data)), right_product),
+            wrong_value(
+                lambda new, a, b: right_sum(new, new(a.data), new(b.data)),
+                lambda new, a, b: right_product(new, new(a.data), new(b.data)),
+            ),
+        ),
+        mistake(
+            "Your pairs are the wrong way round: (parent, slope) is asked for.",
+            wrong_value(turned_sum, turned_product),
+            wrong_value(turned_sum, right_product),
+            wrong_value(right_sum, turned_product),
         ),
         mistake(
             "The sum has the slopes of a product. If `a` moves by a little, a + b moves just as much: the "
@@ -208,6 +239,7 @@ exercise(
         mistake(
             "You changed the left operand in place of making a new `Value`. The operands are still needed.",
             wrong_value(changed_in_place, right_product),
+            wrong_value(cyclic, right_product),
         ),
     ],
 )
@@ -219,7 +251,7 @@ class Node:
     """What `Value` makes, drawn from a table: its `data`, its `parents` with slopes, its `grad`."""
 
     def __init__(self, name, parents):
-        self.name, self.data, self.parents, self.grad = name, 0.0, parents, 0.0
+        self.name, self.data, self.parents, self.grad = name, 7.0, parents, 0.0
 
     def __repr__(self):
         return self.name
@@ -294,6 +326,16 @@ def without_memory(end):
     return [node for parent, _ in end.parents for node in without_memory(parent)] + [end]
 
 
+def by_a_stack(end):
+    order, waiting = [], [end]
+    while waiting:
+        node = waiting.pop()
+        if node not in order:
+            order.append(node)
+            waiting += [parent for parent, _ in node.parents]
+    return order
+
+
 def level_by_level(end, turned=True):
     order, waiting = [], [end]
     while waiting:
@@ -319,6 +361,7 @@ exercise(
         case("(a b + a) b, where a and b are used twice", DIAMOND),
         case("a long way and a short way", LONG_AND_SHORT),
         case("a number doubled ten times", DOUBLINGS),
+        case("one parent after two", {"a": [], "b": [], "p": ["a", "b"], "t": ["p"], "y": ["t", "p"]}),
         case("a node that the end does not use", {"a": [], "not used": ["a"], "y": ["a"]}),
     ],
     mistakes=[
@@ -337,6 +380,12 @@ exercise(
             "You walk level by level from the end, and a number that is reached by a long way and by a short "
             "one is placed for the short one. Place all parents of a node first, then the node.",
             level_by_level,
+        ),
+        mistake(
+            "You turned round the order in which a walk from the end found the nodes. A node that is found "
+            "by a short way then comes before parents that are found later. Append a node after its parents.",
+            lambda end: from_the_end(end)[::-1],
+            lambda end: by_a_stack(end)[::-1],
         ),
         mistake(
             "You walk level by level from the end, and the end comes first. Every node comes after "
@@ -401,6 +450,22 @@ def path_by_path(end):
     go(end)
 
 
+def again_in_a_queue(end):
+    end.grad, waiting = 1.0, [end]
+    while waiting:
+        node = waiting.pop(0)
+        for parent, slope in node.parents:
+            parent.grad += slope * node.grad
+            waiting.append(parent)
+
+
+def one_share_for_each_parent(end):
+    end.grad = 1.0
+    for node in back_to_front(end):
+        for parent, slope in dict(node.parents).items():
+            parent.grad += slope * node.grad
+
+
 WEIGHTED = {
     "a": {},
     "b": {},
@@ -415,6 +480,7 @@ SKIPPED = {
     "m": [("l", -1.5), ("k", 3.0)],
     "y": [("m", 2.0), ("a", 0.25), ("k", -1.0)],
 }
+SHORT_FIRST = {"a": [], "k": [("a", 2.0)], "m": [("k", 3.0)], "y": [("k", -1.0), ("m", 2.0)]}
 
 exercise(
     "3.4",
@@ -426,6 +492,7 @@ exercise(
         case("a chain", {"a": [], "k": [("a", 2.0)], "l": [("k", -3.0)], "y": [("l", 0.5)]}),
         case("(a b + a) b from exercise 3.1", WEIGHTED),
         case("long and short ways", SKIPPED),
+        case("the short way first", SHORT_FIRST),
         case("a number alone", {"a": []}),
         case("a node that the end does not use", {"a": [], "not used": [("a", 7.0)], "y": [("a", 2.0)]}),
     ],
@@ -455,6 +522,22 @@ exercise(
             "You follow each path as you come to it, and a node passes on its sum every time a share "
             "arrives: the early shares count again and again. Walk the topological order, each node once.",
             path_by_path,
+            again_in_a_queue,
+        ),
+        mistake(
+            "You visit each node when your walk first reaches it, and some pass on their gradient before all "
+            "of their shares are there. Go through `reversed(topological(end))`.",
+            walk(lambda end: level_by_level(end, turned=False)),
+            walk(from_the_end),
+            walk(by_a_stack),
+        ),
+        mistake(
+            "A parent that stands twice among a node's parents gets one share only: a dict keeps one entry.",
+            one_share_for_each_parent,
+        ),
+        mistake(
+            "You multiply the slope by `node.data`. A share is the slope times the node's gradient.",
+            walk(back_to_front, share=lambda parent, slope, node: parent.grad + slope * node.data),
         ),
         mistake(
             "You pass on the gradient without the slope of the edge. A share is slope times gradient.",
@@ -486,6 +569,15 @@ def reduced(reduce, leading=True, stretched=True, keepdims=True):
         return g
 
     return answer
+
+
+def shifted_away(g, shape):
+    """Without keepdims and from the front: after the first sum the dimensions have moved."""
+    g = g.sum(axis=tuple(range(g.ndim - len(shape))))
+    for i, length in enumerate(shape):
+        if length == 1:
+            g = g.sum(axis=i)
+    return g
 
 
 def first_copy(g, shape):
@@ -545,6 +637,18 @@ exercise(
         mistake(
             "The stretched dimension is gone, and `shape` has it with length 1: sum with `keepdims=True`.",
             reduced(np.sum, keepdims=False),
+            shifted_away,
+        ),
+        mistake(
+            "You sum the dimensions in front or the stretched ones. Both can be there: do one after the "
+            "other.",
+            lambda g, shape: reduced(np.sum, stretched=g.ndim == len(shape))(g, shape),
+        ),
+        mistake(
+            "You sum away one dimension in front. There can be several: g.ndim - len(shape).",
+            lambda g, shape: reduced(np.sum, leading=False)(
+                g.sum(axis=0) if g.ndim > len(shape) else g, shape
+            ),
         ),
         mistake(
             "You take the share of one copy. All copies send one back, and they add.",
@@ -593,6 +697,7 @@ exercise(
         mistake(
             "You averaged over the batch. Shares add: a mean belongs to the loss, and is already in `g`.",
             lambda x, W, b, g: (g @ W.T, x.T @ g / len(x), g.mean(dim=0)),
+            lambda x, W, b, g: (g @ W.T, x.T @ g / len(x), g.sum(dim=0)),
         ),
         mistake(
             "The bias is averaged over the batch; its shares add up like all others.",
@@ -605,6 +710,17 @@ exercise(
         mistake(
             "The gradient of `b` is summed along the outputs. The batch is dim 0.",
             lambda x, W, b, g: (g @ W.T, x.T @ g, g.sum(dim=1)),
+        ),
+        mistake(
+            "You sum all of `g` for `b`. Each output has a bias of its own: sum along dim 0 only.",
+            lambda x, W, b, g: (g @ W.T, x.T @ g, g.sum().expand(len(b))),
+            lambda x, W, b, g: (g @ W.T, x.T @ g, g.sum()),
+        ),
+        mistake(
+            "The gradients come in another order: those of `x`, `W` and `b` are asked for.",
+            lambda x, W, b, g: (x.T @ g, g @ W.T, g.sum(dim=0)),
+            lambda x, W, b, g: (x.T @ g, g.sum(dim=0), g @ W.T),
+            lambda x, W, b, g: (g @ W.T, g.sum(dim=0), x.T @ g),
         ),
         mistake(
             "You ignore `g`: this is the gradient of the plain sum of the outputs.",
@@ -637,21 +753,21 @@ def worst_with(of, gap=torch.abs):
 worst = worst_with(lambda at, right, left, h: (right - left) / (2 * h))
 
 
+def placed_by(order, given=lambda slope, claim: slope):
+    """An answer that picks the place with the largest `order(slopes, claimed)`."""
+
+    def answer(f, x, claimed, h):
+        slopes = differences(f, x, (h, lambda at, right, left: (right - left) / (2 * h)))
+        place = order(slopes, claimed).argmax().item()
+        return place, given(slopes[place], claimed[place]).item()
+
+    return answer
+
+
 def all_at_once(f, x, claimed, h):
     slope = (f(x + h) - f(x - h)) / (2 * h)
     place = (slope - claimed).abs().argmax().item()
     return place, slope.item()
-
-
-def relative(f, x, claimed, h):
-    slopes = differences(f, x, (h, lambda at, right, left: (right - left) / (2 * h)))
-    place = ((slopes - claimed) / slopes).abs().argmax().item()
-    return place, slopes[place].item()
-
-
-def gives_the_claim(f, x, claimed, h):
-    place, _ = worst(f, x, claimed, h)
-    return place, claimed[place].item()
 
 
 def doubles(*numbers):
@@ -727,7 +843,8 @@ exercise(
         ),
         mistake(
             "You compare relative to the slope. The card asks for the largest absolute difference.",
-            relative,
+            placed_by(lambda slopes, claimed: ((slopes - claimed) / slopes).abs()),
+            placed_by(lambda slopes, claimed: ((slopes - claimed) / claimed).abs()),
         ),
         mistake(
             "You move all entries at once. Each slope is about one entry that moves alone.",
@@ -735,7 +852,25 @@ exercise(
         ),
         mistake(
             "You give the slope that was claimed; the central difference at that place is asked for.",
-            gives_the_claim,
+            placed_by(lambda slopes, claimed: (slopes - claimed).abs(), lambda slope, claim: claim),
+        ),
+        mistake(
+            "You give how far the claim is off; the central difference at that place is asked for.",
+            placed_by(
+                lambda slopes, claimed: (slopes - claimed).abs(), lambda slope, claim: (slope - claim).abs()
+            ),
+            placed_by(lambda slopes, claimed: (slopes - claimed).abs(), lambda slope, claim: slope - claim),
+            placed_by(lambda slopes, claimed: (slopes - claimed).abs(), lambda slope, claim: claim - slope),
+        ),
+        mistake(
+            "You look for the largest slope; the place where `claimed` is farthest from the slope is asked "
+            "for.",
+            placed_by(lambda slopes, claimed: slopes.abs()),
+            placed_by(lambda slopes, claimed: slopes),
+        ),
+        mistake(
+            "This is the entry that fits best; the one where `claimed` is farthest off is asked for.",
+            placed_by(lambda slopes, claimed: -(slopes - claimed).abs()),
         ),
     ],
 )
@@ -792,6 +927,27 @@ exercise(
         mistake(
             "The two terms have the wrong sign between them: the row's sum of g·y is subtracted.",
             lambda y, g: y * (g + (g * y).sum(dim=-1, keepdim=True)),
+        ),
+        mistake(
+            "The sign is turned: the row's sum of g·y is subtracted from g, not g from the sum.",
+            lambda y, g: -softmax_backward(y, g),
+        ),
+        mistake(
+            "The factor y in front is missing: each score moves its own share only as much as y allows.",
+            lambda y, g: g - (g * y).sum(dim=-1, keepdim=True),
+        ),
+        mistake(
+            "This is the way back through the logarithm of softmax: `y` belongs to `g` inside the sum, and "
+            "in front of the whole.",
+            lambda y, g: g - y * g.sum(dim=-1, keepdim=True),
+        ),
+        mistake(
+            "You subtract the mean of `g`; the sum of g·y along the row is asked for.",
+            lambda y, g: y * (g - g.mean(dim=-1, keepdim=True)),
+        ),
+        mistake(
+            "You apply softmax to `y`, which is softmax's result already.",
+            lambda y, g: softmax_backward(y.softmax(dim=-1), g),
         ),
     ],
 )
@@ -869,6 +1025,21 @@ exercise(
             "This is u·H·u, a single number. The product H u has the shape of `u`.",
             lambda f, x, u: u @ hessian_vector(f, x, u),
         ),
+        mistake(
+            "The gradient itself is in your result as well: a second `backward` adds to the `.grad` that the "
+            "first one left.",
+            lambda f, x, u: gradient_at(f, x) + hessian_vector(f, x, u),
+        ),
+        mistake(
+            "`u` takes no part: this is the Hessian times a vector of ones. Take the gradient of "
+            "(gradient · u).",
+            lambda f, x, u: hessian_vector(f, x, torch.ones_like(u)),
+        ),
+        mistake(
+            "This is the Hessian times the gradient; its product with `u` is asked for.",
+            lambda f, x, u: hessian_vector(f, x, gradient_at(f, x)),
+            lambda f, x, u: 2 * hessian_vector(f, x, gradient_at(f, x)),
+        ),
     ],
 )
 
@@ -885,6 +1056,11 @@ def weighted(loss, w, batches, factor):
 def gradient_of_all(loss, w, batches):
     count = sum(len(x) for x, _ in batches)
     return weighted(loss, w, batches, lambda size: size / count)
+
+
+def by_those_so_far(loss, w, batches):
+    seen = itertools.accumulate(len(x) for x, _ in batches)
+    return weighted(loss, w, batches, lambda size: size / next(seen))
 
 
 draw = Draw("3.10")
@@ -955,6 +1131,22 @@ exercise(
             lambda loss, w, batches: weighted(loss, w, batches, lambda size: size),
         ),
         mistake(
+            "You multiplied by the size and divided by the number of micro-batches; divide by the number of "
+            "all examples.",
+            lambda loss, w, batches: weighted(loss, w, batches, lambda size: size / len(batches)),
+        ),
+        mistake(
+            "You divided each loss by its size. It is a mean already: multiply by the size.",
+            lambda loss, w, batches: weighted(loss, w, batches, lambda size: 1 / size),
+            lambda loss, w, batches: weighted(
+                loss, w, batches, lambda size: 1 / size / sum(len(x) for x, _ in batches)
+            ),
+        ),
+        mistake(
+            "You divided by the number of examples so far. Count all of them before the first `backward`.",
+            by_those_so_far,
+        ),
+        mistake(
             "Only the last micro-batch counts: the gradient was zeroed, or overwritten, before each of them.",
             lambda loss, w, batches: weighted(loss, w, batches[-1:], lambda size: 1.0),
             lambda loss, w, batches: weighted(
@@ -986,17 +1178,20 @@ class Dual:
     __radd__, __rmul__ = __add__, __mul__
 
 
-def wrong_dual(product=None, bend=None, of_number=0.0):
+def wrong_dual(product=None, bend=None, of_number=0.0, default=0.0, in_place=False):
     """A class like `Dual` with another slope of a product, of tanh, or of a plain number."""
     product = product or (lambda a, b: a.slope * b.value + a.value * b.slope)
     bend = bend or (lambda a: (1 - math.tanh(a.value) ** 2) * a.slope)
 
     class Wrong:
-        def __init__(self, value, slope=0.0):
+        def __init__(self, value, slope=default):
             self.value, self.slope = value, slope
 
         def __add__(self, other):
             other = other if isinstance(other, Wrong) else Wrong(other, of_number)
+            if in_place:
+                self.value, self.slope = self.value + other.value, self.slope + other.slope
+                return self
             return Wrong(self.value + other.value, self.slope + other.slope)
 
         def __mul__(self, other):
@@ -1081,6 +1276,19 @@ exercise(
         mistake(
             "A plain number moves with slope 1 in your class. It is a constant: its slope is 0.",
             wrong_dual(of_number=1.0),
+            wrong_dual(of_number=1.0, default=1.0),
+        ),
+        mistake(
+            "The slope of tanh is 1 - tanh²: the square of the result, not of the input.",
+            wrong_dual(bend=lambda a: (1 - a.value**2) * a.slope),
+        ),
+        mistake(
+            "The slope of tanh is 1 - tanh²: the square is missing.",
+            wrong_dual(bend=lambda a: (1 - math.tanh(a.value)) * a.slope),
+        ),
+        mistake(
+            "You changed the left operand in place of making a new `Dual`. The operands are still needed.",
+            wrong_dual(in_place=True),
         ),
     ],
 )
