@@ -1,5 +1,7 @@
 """What an answer may not do is noticed however it is written, and told with the rule and the place."""
 
+import functools
+
 import pytest
 import torch
 from torch import nn
@@ -137,6 +139,21 @@ def test_loops_are_found_in_the_source_and_in_own_functions():
         text = verdict("7.1", answer)
         assert f"the result is right, but there is {word} in line " in text, text
         assert "of your cell (" in text
+
+
+class Looping:
+    def __call__(self, x):
+        return torch.stack([value for value in x]).sum()
+
+
+def test_loops_are_found_in_objects_methods_and_one_of_several_lambdas():
+    plain, looping = lambda x: x.sum(), lambda x: torch.stack([value for value in x]).sum()
+    one, other = (lambda x: x.sum(), lambda x: torch.stack([v for v in x]).sum())
+    declare(lambda x: x.sum(), VECTORS, no_loops())
+    for answer in (plain, one):
+        assert verdict("7.1", answer).startswith("✓"), answer
+    for answer in (looping, other, Looping(), Looping().__call__, functools.partial(looping)):
+        assert "there is `a comprehension` in line " in verdict("7.1", answer), answer
 
 
 def test_a_tensor_that_is_too_large():

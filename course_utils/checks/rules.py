@@ -7,6 +7,7 @@ torch calls inside itself does not. Syntax is looked up in the answer's source, 
 
 import ast
 import dataclasses
+import functools
 import inspect
 import textwrap
 import traceback
@@ -167,6 +168,10 @@ def broken_in_source(rules: tuple[Rule, ...], answer: Any) -> str:
 
 def _own_functions(answer: Any, seen: set) -> Iterator[Callable]:
     """`answer` and the functions written beside it that it names, each once; a class's methods."""
+    if isinstance(answer, functools.partial | types.MethodType):
+        answer = answer.func if isinstance(answer, functools.partial) else answer.__func__
+    if not inspect.isroutine(answer) and "__call__" in vars(type(answer)) and not inspect.isclass(answer):
+        answer = type(answer)  # an object that can be called
     if inspect.isclass(answer):
         for member in vars(answer).values():
             if inspect.isfunction(member):
@@ -212,12 +217,19 @@ def _loop_in(function: Callable) -> str:
         return ""
     if function.__name__ == "<lambda>":
         wanted = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
+        if len(wanted) > 1:  # several in one statement: the one that uses the same names
+            wanted = [node for node in wanted if _same_names(node, function.__code__)]
         tree = wanted[0] if len(wanted) == 1 else ast.Module(body=[], type_ignores=[])
     for node in ast.walk(tree):
         if type(node) in LOOPS:
             line = lines[node.lineno - 1].strip()
             return f"`{LOOPS[type(node)]}` in line {first + node.lineno - 1} of your cell ({line})"
     return ""
+
+
+def _same_names(node: ast.Lambda, code: types.CodeType) -> bool:
+    made = compile(ast.fix_missing_locations(ast.Expression(node)), "", "eval").co_consts[0]
+    return (made.co_names, made.co_varnames) == (code.co_names, code.co_varnames)
 
 
 def _own_line() -> str:
