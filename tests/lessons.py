@@ -9,7 +9,7 @@ import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 
 FOLDER = pathlib.Path(__file__).parent.parent / "notebooks"
-CARD = re.compile(r"### (?:Your turn|Exercise) (\d+\.\d+) · (.+?) (★+)(☆*) · (\d+) min")
+CARD = re.compile(r"### Your turn (\d+\.\d+) · (.+?) (★+)(☆*) · (\d+) min")
 DETAILS = re.compile(r"<details>\s*<summary>(.*?)</summary>(.*?)</details>", re.DOTALL)
 PYTHON_FENCE = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
@@ -191,7 +191,7 @@ def exercises(lesson):
     """The exercises of a lesson, in the order of their cards (the cells that begin with `### Your turn`)."""
     found = []
     for index, cell in enumerate(lesson.cells):
-        if cell.cell_type == "markdown" and cell.source.startswith(("### Your turn", "### Exercise")):
+        if cell.cell_type == "markdown" and cell.source.startswith("### Your turn"):
             found.append(_exercise(cell.source.splitlines()[0], lesson.cells[index + 1 : index + 4]))
     return found
 

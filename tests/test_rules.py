@@ -4,6 +4,7 @@ import functools
 
 import pytest
 import torch
+from sklearn.dummy import DummyClassifier
 from torch import nn
 from torch.nn import functional
 
@@ -169,3 +170,14 @@ def test_a_model_of_the_notebook():
     declare(lambda x: x, VECTORS, no_models())
     assert verdict("7.1", lambda x: x).startswith("✓")
     assert "the result is right, but `model` is a model of the notebook" in verdict("7.1", lambda x: model(x))
+
+
+def test_a_model_of_scikit_learn():
+    fitted = DummyClassifier().fit([[0], [1]], [0, 1])
+
+    def helped(x):
+        return x * len(DummyClassifier().fit([[0]], [1]).predict([[0]]))
+
+    declare(lambda x: x, VECTORS, no_models())
+    assert "`fitted` is a model of the notebook" in verdict("7.1", lambda x: x * len(fitted.predict([[0]])))
+    assert "`DummyClassifier` is a model of the notebook" in verdict("7.1", lambda x: helped(x))

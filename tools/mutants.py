@@ -42,7 +42,7 @@ OPERATORS = {
     ast.And: ast.Or,
     ast.Or: ast.And,
 }
-CARD = re.compile(r"### (?:Your turn|Exercise) (\d+\.\d+) · ")
+CARD = re.compile(r"### Your turn (\d+\.\d+) · ")
 SOLUTION = re.compile(r"<summary>Solution</summary>.*?^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 CHECK = re.compile(r'check\("[\d.]+", (\w+)\)')
 

@@ -204,9 +204,15 @@ def _names(function: Callable) -> dict[str, Any]:
 
 
 def _model_in(function: Callable) -> str:
+    return next((name for name, value in _names(function).items() if _is_model(value)), "")
+
+
+def _is_model(value: Any) -> bool:
+    """Whether a value is a model of torch, or scikit-learn's: one of its objects, classes or functions."""
     import torch
 
-    return next((name for name, value in _names(function).items() if isinstance(value, torch.nn.Module)), "")
+    module = getattr(value, "__module__", None) or type(value).__module__
+    return isinstance(value, torch.nn.Module) or str(module).partition(".")[0] == "sklearn"
 
 
 def _loop_in(function: Callable) -> str:
