@@ -49,9 +49,9 @@ def test_batches_have_every_index_once_and_little_padding(own, count):
 
 @pytest.mark.parametrize(
     ("seconds", "speed", "available", "expected"),
-    [(90, 60, 10_000, 1800), (90, 1, 10_000, 800), (900, 100, 6730, 6730), (90, 60, 160, 160)],
+    [(90, 60, 10_000, 1800), (90, 1, 10_000, 700), (900, 100, 6730, 6730), (90, 60, 160, 160)],
 )
-def test_a_budget_affords_what_it_pays_for_and_never_less_than_800(own, seconds, speed, available, expected):
+def test_a_budget_affords_what_it_pays_for_and_never_less_than_700(own, seconds, speed, available, expected):
     own.affordable.__globals__["EPOCHS"] = 1
     assert own.affordable(seconds, speed, available) == expected
 
@@ -109,8 +109,8 @@ def short_run(tmp_path, monkeypatch, checkpoint=None, file=None):
     end = next(i for i, cell in enumerate(notebook.cells) if cell.source.startswith("## When it goes wrong"))
     notebook.cells = notebook.cells[:end]
     changes = {
-        "least=800": "least=64",
-        '"laptop": 75': '"laptop": 1',
+        "least=700": "least=64",
+        '"laptop": 68': '"laptop": 1',
         "OWN_FILE = None": f"OWN_FILE = {file and str(file)!r}",
         "train, validation, test = reviews": "if OWN_FILE is None:\n"
         "    for name, rows in reviews.items():\n"
