@@ -72,6 +72,7 @@ class Exercise:
     rtol: float
     atol: float
     seconds: float
+    found: dict = dataclasses.field(default_factory=dict)  # what the mistakes gave, once they were tried
 
     def argument_names(self) -> list[str]:
         """A name for each of a case's arguments, out of the reference's (or `use`'s) signature."""

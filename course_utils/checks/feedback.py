@@ -220,15 +220,19 @@ def _explanation(exercise, references, outcomes):
     """The explanation of the typical mistake that gives what the answer gave, or "".
 
     A mistake that gives the same on every case comes first, then one that gives the same wherever it differs
-    from the reference, whatever else is wrong with the answer. Cases on which it raises say nothing.
+    from the reference, whatever else is wrong with the answer. Cases on which it raises say nothing. What the
+    mistakes gave is kept with the exercise: for the next answer nothing of it is computed again.
     """
     loose = ""
-    for mistake in exercise.mistakes:
-        for wrong in mistake.answers:
+    for number, mistake in enumerate(exercise.mistakes):
+        for variant, wrong in enumerate(mistake.answers):
             same, shows = [], []
-            for case, reference, outcome in zip(exercise.cases, references, outcomes, strict=True):
-                other = run(exercise, wrong, case)
-                if other.error is not None:
+            for index, (reference, outcome) in enumerate(zip(references, outcomes, strict=True)):
+                place = (number, variant, index)
+                other = exercise.found.get(place) or run(exercise, wrong, exercise.cases[index])
+                if other.error is None:
+                    exercise.found[place] = other
+                else:
                     continue
                 shows.append(not _alike(exercise, reference, other))
                 same.append(outcome.error is None and _alike(exercise, outcome, other))
