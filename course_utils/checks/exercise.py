@@ -72,7 +72,8 @@ class Exercise:
     rtol: float
     atol: float
     seconds: float
-    found: dict = dataclasses.field(default_factory=dict)  # what the mistakes gave, once they were tried
+    # What the mistakes gave, once they were tried: {(mistake, variant, case): outcome}, by position.
+    found: dict = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def argument_names(self) -> list[str]:
         """A name for each of a case's arguments, out of the reference's (or `use`'s) signature."""

@@ -230,10 +230,9 @@ def _explanation(exercise, references, outcomes):
             for index, (reference, outcome) in enumerate(zip(references, outcomes, strict=True)):
                 place = (number, variant, index)
                 other = exercise.found.get(place) or run(exercise, wrong, exercise.cases[index])
-                if other.error is None:
-                    exercise.found[place] = other
-                else:
+                if other.error is not None:
                     continue
+                exercise.found[place] = other
                 shows.append(not _alike(exercise, reference, other))
                 same.append(outcome.error is None and _alike(exercise, outcome, other))
                 if shows[-1] and not same[-1]:
