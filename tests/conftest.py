@@ -12,6 +12,8 @@ OFFLINE = pathlib.Path(__file__).parent / "offline"
 
 # Before anything imports huggingface_hub, which reads it once.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Before anything imports torch: its threads wait for one another in a short loop, as under setup().
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 os.environ.pop("COURSE_CHECKPOINT", None)  # it would change what the lessons print
 # For every Python that a test starts, and, just below, for this one.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")]))

@@ -1,6 +1,6 @@
 """Run nbval under several instruction sets and thread counts: stored outputs must be equal on any CPU.
 
-`make test-matrix` runs every notebook; `python tests/matrix.py notebooks/01_tensors.ipynb` only that one.
+`make test-matrix` runs every notebook; `python tools/matrix.py notebooks/01_tensors.ipynb` only that one.
 """
 
 import os

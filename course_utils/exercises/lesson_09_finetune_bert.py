@@ -472,7 +472,7 @@ def train_some(answer, batches, training, left_over, classes, spread):
 
     `left_over` is the gradient that is left in every parameter from before.
     """
-    model = small_bert(classes=classes, spread=spread).train(training)
+    model = small_bert(layers=1, classes=classes, spread=spread).train(training)
     # eps: the gradient of a key's bias is 0 but for rounding, which Adam would blow up to whole steps.
     optimizer = torch.optim.AdamW(two_groups(model, 0.01), lr=0.02, eps=1e-3)
     schedule = get_linear_schedule_with_warmup(optimizer, 2, 6)
