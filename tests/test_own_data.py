@@ -11,7 +11,7 @@ from datasets import Dataset, Features, Value
 from datasets.features import ClassLabel
 from pyarrow import parquet
 
-from course_utils import data, own_data
+from course_utils import data, labelled_files
 from course_utils.errors import CourseError
 
 
@@ -298,7 +298,7 @@ def test_a_file_without_rows(tmp_path, content, part):
 
 def test_a_file_that_is_too_large(tmp_path):
     with open(tmp_path / "r.csv", "wb") as file:
-        file.truncate(own_data.LARGEST + 1_000_000)
+        file.truncate(labelled_files.LARGEST + 1_000_000)
     assert "r.csv has 101 MB, and at most 100 MB are read. Make a smaller file" in error(tmp_path / "r.csv")
 
 
@@ -308,7 +308,7 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch, name):
         raise PermissionError(13, "Permission denied")
 
     (tmp_path / name).write_text("text,label\n")
-    monkeypatch.setattr(own_data, "open", refuse, raising=False)
+    monkeypatch.setattr(labelled_files, "open", refuse, raising=False)
     assert error(tmp_path / name) == f"{name} cannot be read: Permission denied."
 
 
