@@ -43,6 +43,7 @@ def main(arguments):
         print(f"{number} of {len(SETTINGS)}: {name} ...", flush=True)
         passed, outcome, seconds, output = run(setting, notebooks)
         rows.append((name, "ok" if passed else "FAILED", outcome, seconds))
+        print(f"    {rows[-1][1]}, {outcome}, {seconds:.0f} seconds", flush=True)
         if not passed:
             print(output, flush=True)
     width = max(len(name) for name, *_ in rows)
