@@ -1,0 +1,1208 @@
+"""Exercises of lesson 08, BERT from scratch: their references, inputs and typical mistakes."""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn.functional import gelu
+
+from course_utils.checks.exercise import Draw, case, exercise, forbid, mistake, shown, tensors_up_to
+
+FUSED = forbid("scaled_dot_product_attention", "multi_head_attention_forward", "_native_multi_head_attention")
+
+
+def padding(*lengths):
+    """A mask of texts of these lengths: 1 for a real token, 0 for padding."""
+    longest = max(lengths)
+    return torch.tensor([[1] * length + [0] * (longest - length) for length in lengths])
+
+
+# 8.1 ---------------------------------------------------------------------------------------------------
+
+draw = Draw("8.1")
+
+
+def soft_lookup(query, keys, values):
+    return (keys @ query).softmax(dim=0) @ values
+
+
+def looked_up(share, score=lambda query, keys: keys @ query):
+    """`soft_lookup` with another score, or other shares made of the scores."""
+    return lambda query, keys, values: share(score(query, keys)) @ values
+
+
+def overflowing(scores):
+    return scores.exp() / scores.exp().sum()
+
+
+def cosine(query, keys):
+    return (keys @ query) / (keys.norm(dim=1) * query.norm())
+
+
+exercise(
+    "8.1",
+    "Soft lookup",
+    reference=soft_lookup,
+    returns="the answer",
+    gradients=["query", "keys", "values"],
+    cases=[
+        case("three keys, one number each", draw.floats(2), draw.floats(3, 2), draw.floats(3, 1)),
+        case("as many keys as features", draw.floats(4), draw.floats(4, 4), draw.floats(4, 4)),
+        case("one key", draw.floats(3), draw.floats(1, 3), draw.floats(1, 2)),
+        case("large scores", 10 * draw.floats(8), 10 * draw.floats(5, 8), draw.floats(5, 3)),
+        case("nothing in common", torch.zeros(3), draw.floats(6, 3), draw.floats(6, 2)),
+    ],
+    mistakes=[
+        mistake(
+            "The shares are the raw scores; they can be negative, and they do not add up to 1. Softmax makes "
+            "shares of them.",
+            looked_up(lambda scores: scores),
+        ),
+        mistake(
+            "You divide the scores by their sum. Scores can be negative, and their sum can be 0: softmax "
+            "takes e to the power of each first.",
+            looked_up(lambda scores: scores / scores.sum()),
+        ),
+        mistake(
+            "That is the hard lookup: the value of the best key alone. The soft one mixes all values by "
+            "their shares.",
+            lambda query, keys, values: values[(keys @ query).argmax()],
+        ),
+        mistake(
+            "All keys got the same share: this is the plain mean of the values.",
+            lambda query, keys, values: values.mean(dim=0),
+        ),
+        mistake(
+            "Your score is the cosine. The dot product is asked for: the lengths of the vectors count.",
+            looked_up(lambda scores: scores.softmax(dim=0), cosine),
+        ),
+        mistake(
+            "The scores are divided by a root. That is the next section's; here the dot product stays as it "
+            "is.",
+            looked_up(lambda scores: scores.softmax(dim=0), lambda q, k: k @ q / q.shape[0] ** 0.5),
+        ),
+        mistake(
+            "e to the power of a large score is infinite, and the result NaN. Take torch's softmax, or "
+            "subtract the largest score first.",
+            looked_up(overflowing),
+        ),
+        mistake(
+            "You mixed the keys. The keys only say how much; what is mixed are the values.",
+            lambda query, keys, values: (keys @ query).softmax(dim=0) @ keys,
+        ),
+        mistake(
+            "Each value is multiplied by its share, and the sum over the keys is missing.",
+            lambda query, keys, values: (keys @ query).softmax(dim=0)[:, None] * values,
+        ),
+        mistake(
+            "These are the shares. One step is left: they mix the values.",
+            lambda query, keys, values: (keys @ query).softmax(dim=0),
+        ),
+    ],
+)
+
+# 8.2 ---------------------------------------------------------------------------------------------------
+
+draw = Draw("8.2")
+
+
+def scaled(q, k):
+    return q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
+
+
+def hidden(scores, mask, low=-math.inf):
+    return scores.masked_fill(mask[:, None, None, :] == 0, low)
+
+
+def attention(q, k, v, mask):
+    shares = hidden(scaled(q, k), mask).softmax(dim=-1)
+    return shares @ v, shares
+
+
+def attention_with(scale=None, hide=hidden, dim=-1, after=lambda shares, mask: shares):
+    """`attention` with another scale, another way to mask, or softmax along another dimension."""
+
+    def wrong(q, k, v, mask):
+        scores = q @ k.transpose(-1, -2)
+        scores = scaled(q, k) if scale is None else scores * scale(q, k)
+        shares = after(hide(scores, mask).softmax(dim=dim), mask)
+        return shares @ v, shares
+
+    return wrong
+
+
+def queries_hidden(scores, mask):
+    """Hides rows, as far as the shapes allow it; else there would be an exception."""
+    return scores.masked_fill(mask[:, None, :, None] == 0, -math.inf)
+
+
+def unmasked(scores, mask):
+    return scores
+
+
+def scores_too(q, k, v, mask):
+    scores = hidden(scaled(q, k), mask)
+    return scores.softmax(dim=-1) @ v, scores
+
+
+def triple(batch, heads, queries, size, keys=None, width=None):
+    """Random q, k and v, so large that shares are far from equal."""
+    keys, width = keys or queries, width or size
+    return (
+        1.5 * draw.floats(batch, heads, queries, size),
+        1.5 * draw.floats(batch, heads, keys, size),
+        draw.floats(batch, heads, keys, width),
+    )
+
+
+exercise(
+    "8.2",
+    "Scaled attention with a mask",
+    reference=attention,
+    returns=("the mixed values", "the shares"),
+    gradients=["q", "k", "v"],
+    rules=[FUSED],
+    cases=[
+        case("two texts, one padded", *triple(2, 2, 4, 3), padding(4, 2)),
+        case("no padding", *triple(1, 3, 3, 8), padding(3)),
+        case("fewer queries than keys", *triple(2, 2, 3, 4, keys=5), padding(3, 5)),
+        case("wider values", *triple(2, 1, 4, 2, width=6), padding(4, 3)),
+        case("one real token", *triple(2, 2, 3, 4), padding(1, 3)),
+        case("padding in front", *triple(1, 2, 4, 4), torch.tensor([[0, 1, 1, 1]])),
+        case("large scores", *(9 * part for part in triple(2, 2, 4, 4)), padding(2, 4)),
+    ],
+    mistakes=[
+        mistake(
+            "The scale is missing: the scores are divided by the root of the size of a head.",
+            attention_with(scale=lambda q, k: 1),
+        ),
+        mistake(
+            "You divide by the size itself. It is its square root: the spread of a sum grows with the root "
+            "of the number of its terms.",
+            attention_with(scale=lambda q, k: 1 / q.shape[-1]),
+        ),
+        mistake(
+            "The scale is made of another dimension. It is the size of a head, the last dimension of q.",
+            attention_with(scale=lambda q, k: q.shape[-2] ** -0.5),
+            attention_with(scale=lambda q, k: k.shape[-2] ** -0.5),
+            attention_with(scale=lambda q, k: (q.shape[-1] * q.shape[1]) ** -0.5),
+        ),
+        mistake(
+            "You multiply by the root of the size. Divide by it.",
+            attention_with(scale=lambda q, k: q.shape[-1] ** 0.5),
+        ),
+        mistake(
+            "Softmax runs over the queries. Each query shares itself out among the *keys*, the last "
+            "dimension of the scores.",
+            attention_with(dim=-2),
+            attention_with(dim=2),
+        ),
+        mistake(
+            "Padding is read: the mask is not used.",
+            attention_with(hide=unmasked),
+        ),
+        mistake(
+            "The mask is the wrong way round: real tokens are hidden and padding is read.",
+            attention_with(hide=lambda scores, mask: hidden(scores, 1 - mask)),
+        ),
+        mistake(
+            "Padding gets the score 0, and e to the power of 0 is 1: it still gets a share. Give it −∞ "
+            "before the softmax.",
+            attention_with(hide=lambda scores, mask: hidden(scores, mask, 0.0)),
+            attention_with(hide=lambda scores, mask: hidden(scores, mask, 1e-9)),
+            attention_with(hide=lambda scores, mask: scores * mask[:, None, None, :]),
+        ),
+        mistake(
+            "The mask is added as it is, 1 for real and 0 for padding. Add 0 and −∞ (or use masked_fill).",
+            attention_with(hide=lambda scores, mask: scores + mask[:, None, None, :]),
+        ),
+        mistake(
+            "The shares of padding are set to 0 after the softmax, so what is left no longer adds up to 1. "
+            "Mask the scores, before it.",
+            attention_with(hide=unmasked, after=lambda shares, mask: shares * mask[:, None, None, :]),
+        ),
+        mistake(
+            "You hide the padding as queries, and it is to be hidden as keys: the last dimension of the "
+            "scores.",
+            attention_with(hide=queries_hidden),
+            attention_with(
+                hide=lambda scores, mask: scores.masked_fill(mask[:, None, :, None] == 0, -1e9),
+            ),
+        ),
+        mistake(
+            "The number that hides padding is not far enough down: beside large scores it is one of many. "
+            "Take −∞.",
+            attention_with(hide=lambda scores, mask: hidden(scores, mask, -10.0)),
+            attention_with(hide=lambda scores, mask: hidden(scores, mask, -1.0)),
+            attention_with(hide=lambda scores, mask: hidden(scores, mask, -100.0)),
+        ),
+        mistake(
+            "The second of the two is the scores. The shares are asked for, after the softmax.",
+            scores_too,
+        ),
+        mistake(
+            "The two are swapped: first the mixed values, then the shares.",
+            lambda q, k, v, mask: attention(q, k, v, mask)[::-1],
+        ),
+    ],
+)
+
+# 8.3 ---------------------------------------------------------------------------------------------------
+
+draw = Draw("8.3")
+
+
+def split(x, heads):
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def joined(x):
+    return x.transpose(1, 2).flatten(2)
+
+
+class SelfAttention(nn.Module):
+    def __init__(self, hidden, heads):
+        super().__init__()
+        self.heads = heads
+        self.query, self.key = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)
+        self.value, self.output = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)
+
+    def projected(self, x):
+        return self.query(x), self.key(x), self.value(x)
+
+    def forward(self, x, mask):
+        q, k, v = (split(each, self.heads) for each in self.projected(x))
+        return self.output(joined(attention(q, k, v, mask)[0]))
+
+
+def heads_with(cut=split, join=joined, attend=attention, project=SelfAttention.projected, output=True):
+    """`SelfAttention` with other heads, another attention inside, or other projections."""
+
+    class Wrong(SelfAttention):
+        def forward(self, x, mask):
+            q, k, v = (cut(each, self.heads) for each in project(self, x))
+            mixed = join(attend(q, k, v, mask)[0])
+            return self.output(mixed) if output else mixed
+
+    return Wrong
+
+
+def poured(x, heads):
+    return x.reshape(x.shape[0], heads, x.shape[1], -1)
+
+
+def interleaved(x, heads):
+    return x.unflatten(-1, (-1, heads)).permute(0, 3, 1, 2)
+
+
+def poured_back(x):
+    return x.reshape(x.shape[0], x.shape[2], -1)
+
+
+def by_root_of_hidden(q, k, v, mask):
+    return attention(q / q.shape[1] ** 0.5, k, v, mask)
+
+
+exercise(
+    "8.3",
+    "Many heads",
+    reference=SelfAttention,
+    kind="module",
+    gradients=["x", "parameters"],
+    rules=[FUSED],
+    cases=[
+        case("two heads, a padded text", (4, 2), 2 * draw.floats(2, 3, 4), padding(3, 2)),
+        case("three heads of four", (12, 3), 2 * draw.floats(2, 5, 12), padding(2, 5)),
+        case("one head", (4, 1), 2 * draw.floats(1, 4, 4), padding(4)),
+        case("as many heads as features", (4, 4), 2 * draw.floats(2, 4, 4), padding(4, 1)),
+        case("one token", (6, 2), 2 * draw.floats(1, 1, 6), padding(1)),
+    ],
+    mistakes=[
+        mistake(
+            "The heads are cut with `reshape` alone, which pours the numbers into the new box in reading "
+            "order: a head then holds features of several tokens. Split the last dimension first, then "
+            "change the order.",
+            heads_with(cut=poured, join=poured_back),
+            heads_with(cut=poured),
+        ),
+        mistake(
+            "The heads are put together with `reshape` alone, so features of different tokens meet. Bring "
+            "the tokens back in front of the heads first (`transpose(1, 2)`).",
+            heads_with(join=poured_back),
+        ),
+        mistake(
+            "Head 0 is to take the *first* features of a token, head 1 the next ones. Yours deals them out "
+            "in turn.",
+            heads_with(cut=interleaved),
+            heads_with(cut=interleaved, join=lambda x: x.permute(0, 2, 3, 1).flatten(2)),
+        ),
+        mistake(
+            "There is one head as wide as the whole vector, whatever `heads` says.",
+            heads_with(cut=lambda x, heads: x[:, None], join=lambda x: x[:, 0]),
+        ),
+        mistake(
+            "You scale by the root of `hidden`. Each head computes its own scores, so it is the root of the "
+            "size of a head, hidden // heads.",
+            heads_with(attend=by_root_of_hidden),
+        ),
+        mistake(
+            "The scale is missing: divide the scores by the root of the size of a head.",
+            heads_with(attend=attention_with(scale=lambda q, k: 1)),
+        ),
+        mistake(
+            "Padding is read: the mask is not used.",
+            heads_with(attend=attention_with(hide=unmasked)),
+        ),
+        mistake(
+            "The mask hides padding as queries; it is to be hidden as keys.",
+            heads_with(attend=attention_with(hide=queries_hidden)),
+            heads_with(
+                attend=attention_with(
+                    hide=lambda scores, mask: scores.masked_fill(mask[:, None, :, None] == 0, -1e9)
+                )
+            ),
+        ),
+        mistake(
+            "The last step is missing: the layer `output` on the joined heads.",
+            heads_with(output=False),
+        ),
+        mistake(
+            "The values are the vectors themselves. They go through the layer `value` first.",
+            heads_with(project=lambda self, x: (self.query(x), self.key(x), x)),
+        ),
+        mistake(
+            "Queries and keys are swapped: the row of a token holds what *it* asks for.",
+            heads_with(project=lambda self, x: (self.key(x), self.query(x), self.value(x))),
+        ),
+        mistake(
+            "Two of the three come out of the same layer. `query`, `key` and `value` have each their own.",
+            heads_with(project=lambda self, x: (self.query(x), self.query(x), self.value(x))),
+            heads_with(project=lambda self, x: (self.query(x), self.key(x), self.key(x))),
+        ),
+        mistake(
+            "Softmax runs over the queries; each query shares itself out among the keys.",
+            heads_with(attend=attention_with(dim=-2)),
+        ),
+    ],
+)
+
+# 8.4 ---------------------------------------------------------------------------------------------------
+
+draw = Draw("8.4")
+
+
+def uneven(norm):
+    """A LayerNorm whose scale and shift differ from feature to feature, so that leaving it out shows."""
+    nn.init.normal_(norm.weight, 1.0, 0.3)
+    nn.init.normal_(norm.bias, 0.0, 0.3)
+    return norm
+
+
+class Embeddings(nn.Module):
+    def __init__(self, vocabulary, positions, types, hidden, eps):
+        super().__init__()
+        self.words, self.places = nn.Embedding(vocabulary, hidden), nn.Embedding(positions, hidden)
+        self.types, self.norm = nn.Embedding(types, hidden), uneven(nn.LayerNorm(hidden, eps))
+
+    def places_of(self, ids):
+        return self.places.weight[: ids.shape[1]]
+
+    def forward(self, ids, types):
+        return self.norm(self.words(ids) + self.places_of(ids) + self.types(types))
+
+
+def embeddings_with(total=None, end=lambda self, x: self.norm(x), places=Embeddings.places_of):
+    """`Embeddings` with another sum, other places, or another end."""
+
+    class Wrong(Embeddings):
+        def forward(self, ids, types):
+            words, place, kind = self.words(ids), places(self, ids), self.types(types)
+            return end(self, total(words, place, kind) if total else words + place + kind)
+
+    return Wrong
+
+
+class Renormed(Embeddings):
+    def forward(self, ids, types):
+        return self.norm(self.words(ids)) + self.places_of(ids) + self.types(types)
+
+
+def usual_eps(self, x):
+    return nn.functional.layer_norm(x, x.shape[-1:], self.norm.weight, self.norm.bias)
+
+
+def other_eps(self, x):
+    return nn.functional.layer_norm(x, x.shape[-1:], self.norm.weight, self.norm.bias, 1e-12)
+
+
+exercise(
+    "8.4",
+    "What enters",
+    reference=Embeddings,
+    kind="module",
+    gradients=["parameters"],
+    cases=[
+        case("a pair of texts", (9, 8, 2, 4, 1e-12), draw.integers(9, 2, 5), draw.integers(2, 2, 5)),
+        case("as long as allowed", (5, 6, 2, 6, 1e-12), draw.integers(5, 3, 6), draw.integers(2, 3, 6)),
+        case("a large eps", (7, 5, 3, 4, 0.5), draw.integers(7, 2, 3), draw.integers(3, 2, 3)),
+        case("one word over and over", (4, 6, 2, 4, 1e-5), torch.full((1, 4), 2), torch.zeros(1, 4).long()),
+        case("one token", (4, 3, 2, 4, 0.1), draw.integers(4, 2, 1), draw.integers(2, 2, 1)),
+    ],
+    mistakes=[
+        mistake(
+            "The positions are missing: the same word is the same vector wherever it stands.",
+            embeddings_with(lambda word, place, kind: word + kind),
+        ),
+        mistake(
+            "The types are missing: `self.types(types)` joins the sum.",
+            embeddings_with(lambda word, place, kind: word + place),
+        ),
+        mistake(
+            "Words alone are not enough: positions and types are added.",
+            embeddings_with(lambda word, place, kind: word),
+        ),
+        mistake("The LayerNorm at the end is missing.", embeddings_with(end=lambda self, x: x)),
+        mistake(
+            "The LayerNorm stands behind the words alone. It comes after the sum of all three.",
+            Renormed,
+        ),
+        mistake(
+            "The places are read off the ids. A place is where a token stands: 0, 1, 2 … from the left.",
+            embeddings_with(places=lambda self, ids: self.places(ids % self.places.num_embeddings)),
+        ),
+        mistake(
+            "The places count through the batch. Every text begins at 0; count along dimension 1.",
+            embeddings_with(
+                places=lambda self, ids: self.places(torch.arange(ids.shape[0]) % len(self.places.weight))[
+                    :, None
+                ]
+            ),
+        ),
+        mistake(
+            "The places begin at 1. The first token stands at 0.",
+            embeddings_with(
+                places=lambda self, ids: self.places(
+                    torch.arange(1, ids.shape[1] + 1) % self.places.num_embeddings
+                )
+            ),
+        ),
+        mistake(
+            "All tokens got the same place. There is one for each: 0, 1, 2 … along the text.",
+            embeddings_with(places=lambda self, ids: self.places.weight[0]),
+        ),
+        mistake(
+            "`eps` is not passed on: `nn.LayerNorm(hidden, eps=eps)`.",
+            embeddings_with(end=usual_eps),
+            embeddings_with(end=other_eps),
+        ),
+        mistake(
+            "You took the mean of the three vectors. With a large eps that is not the same: add them.",
+            embeddings_with(lambda word, place, kind: (word + place + kind) / 3),
+        ),
+    ],
+)
+
+# 8.5 ---------------------------------------------------------------------------------------------------
+
+draw = Draw("8.5")
+
+
+class Layer(nn.Module):
+    def __init__(self, hidden, inner, eps):
+        super().__init__()
+        self.attention_norm = uneven(nn.LayerNorm(hidden, eps))
+        self.widen, self.narrow = nn.Linear(hidden, inner), nn.Linear(inner, hidden)
+        self.norm = uneven(nn.LayerNorm(hidden, eps))
+
+    def inside(self, x):
+        return self.narrow(gelu(self.widen(x)))
+
+    def forward(self, x, attend):
+        x = self.attention_norm(x + attend(x))
+        return self.norm(x + self.inside(x))
+
+
+def layer(forward):
+    """`Layer` with another forward: `forward(layer, x, attend)`."""
+    return type("Wrong", (Layer,), {"forward": lambda self, x, attend: forward(self, x, attend)})
+
+
+def bent_by(function):
+    """`Layer` with another function between its two linear layers."""
+
+    def wrong(self, x, attend):
+        x = self.attention_norm(x + attend(x))
+        return self.norm(x + self.narrow(function(self.widen(x))))
+
+    return layer(wrong)
+
+
+def before(self, x, attend):
+    x = x + attend(self.attention_norm(x))
+    return x + self.inside(self.norm(x))
+
+
+def from_the_start(self, x, attend):
+    return self.norm(x + self.inside(self.attention_norm(x + attend(x))))
+
+
+def in_parallel(self, x, attend):
+    return self.norm(self.attention_norm(x + attend(x)) + self.inside(x))
+
+
+def one_norm(self, x, attend):
+    x = self.attention_norm(x + attend(x))
+    return self.attention_norm(x + self.inside(x))
+
+
+def norms_swapped(self, x, attend):
+    x = self.norm(x + attend(x))
+    return self.attention_norm(x + self.inside(x))
+
+
+def fixed_eps(self, x, attend):
+    def normed(norm, x):
+        return nn.functional.layer_norm(x, x.shape[-1:], norm.weight, norm.bias)
+
+    x = normed(self.attention_norm, x + attend(x))
+    return normed(self.norm, x + self.inside(x))
+
+
+TURNED = shown("lambda x: x.flip(1)", lambda x: x.flip(1))
+MEAN = shown("lambda x: x.mean(dim=1, keepdim=True).expand_as(x)", lambda x: x.mean(1, True).expand_as(x))
+CURVED = shown("lambda x: x.sin()", lambda x: x.sin())
+
+exercise(
+    "8.5",
+    "A layer",
+    reference=Layer,
+    kind="module",
+    gradients=["x", "parameters"],
+    cases=[
+        case("four features, eight inside", (4, 8, 1e-12), 2 * draw.floats(2, 3, 4), TURNED),
+        case("every token takes the mean", (6, 10, 1e-12), 2 * draw.floats(2, 4, 6), MEAN),
+        case("a large eps", (4, 6, 0.5), draw.floats(1, 3, 4), CURVED),
+        case("one token", (8, 4, 1e-12), 3 * draw.floats(1, 1, 8), CURVED),
+    ],
+    mistakes=[
+        mistake(
+            "Both residual connections are missing: what goes in is added to what comes out, around the "
+            "attention and around the two linear layers.",
+            layer(lambda self, x, attend: self.norm(self.inside(self.attention_norm(attend(x))))),
+        ),
+        mistake(
+            "The first residual connection is missing: x + attend(x).",
+            layer(
+                lambda self, x, attend: (lambda a: self.norm(a + self.inside(a)))(
+                    self.attention_norm(attend(x))
+                )
+            ),
+        ),
+        mistake(
+            "The second residual connection is missing: what enters the two linear layers is added to what "
+            "they give.",
+            layer(lambda self, x, attend: self.norm(self.inside(self.attention_norm(x + attend(x))))),
+        ),
+        mistake(
+            "The second residual adds the x from the very beginning. Add what enters the two linear layers.",
+            layer(from_the_start),
+        ),
+        mistake(
+            "The two linear layers read the x from the very beginning. They read what comes out of the first "
+            "LayerNorm.",
+            layer(in_parallel),
+        ),
+        mistake(
+            "Your LayerNorms stand before attention and linear layers. In BERT they stand behind each sum.",
+            layer(before),
+        ),
+        mistake(
+            "The function between the two linear layers is not GELU.",
+            bent_by(torch.relu),
+            bent_by(torch.tanh),
+            bent_by(torch.sigmoid),
+            bent_by(nn.functional.silu),
+        ),
+        mistake(
+            "Between the two linear layers nothing bends: without GELU they are one linear map.",
+            bent_by(lambda x: x),
+        ),
+        mistake(
+            "That is GELU's approximation by tanh. BERT uses GELU itself, `approximate='none'`, torch's "
+            "default.",
+            bent_by(lambda x: gelu(x, approximate="tanh")),
+        ),
+        mistake(
+            "GELU stands behind the second linear layer; it belongs between the two.",
+            layer(
+                lambda self, x, attend: (lambda a: self.norm(a + gelu(self.narrow(self.widen(a)))))(
+                    self.attention_norm(x + attend(x))
+                )
+            ),
+        ),
+        mistake(
+            "One LayerNorm is used twice. `attention_norm` and `norm` have each their own numbers.",
+            layer(one_norm),
+        ),
+        mistake("The two LayerNorms are swapped: `attention_norm` is the first.", layer(norms_swapped)),
+        mistake(
+            "The LayerNorms are missing, one behind each sum.",
+            layer(lambda self, x, attend: (lambda a: a + self.inside(a))(x + attend(x))),
+        ),
+        mistake("`eps` is not passed on to the LayerNorms.", layer(fixed_eps)),
+    ],
+)
+
+# 8.6 ---------------------------------------------------------------------------------------------------
+
+draw = Draw("8.6")
+
+
+def bert(embed, layers, dense, ids, mask, types):
+    states = [embed(ids, types)]
+    for each in layers:
+        states.append(each(states[-1], mask))
+    return states, torch.tanh(dense(states[-1][:, 0]))
+
+
+def bert_with(pooled=lambda dense, states: torch.tanh(dense(states[-1][:, 0])), kept=lambda states: states):
+    """`bert` with another pooled vector, or other states given back."""
+
+    def wrong(embed, layers, dense, ids, mask, types):
+        states, _ = bert(embed, layers, dense, ids, mask, types)
+        return kept(states), pooled(dense, states)
+
+    return wrong
+
+
+def all_from_the_embeddings(embed, layers, dense, ids, mask, types):
+    x = embed(ids, types)
+    states = [x, *(each(x, mask) for each in layers)]
+    return states, torch.tanh(dense(states[-1][:, 0]))
+
+
+def without_mask(embed, layers, dense, ids, mask, types):
+    return bert(embed, layers, dense, ids, torch.ones_like(mask), types)
+
+
+def without_types(embed, layers, dense, ids, mask, types):
+    return bert(embed, layers, dense, ids, mask, torch.zeros_like(types))
+
+
+def upside_down(embed, layers, dense, ids, mask, types):
+    return bert(embed, layers[::-1], dense, ids, mask, types)
+
+
+def first_layer_only(embed, layers, dense, ids, mask, types):
+    return bert(embed, [layers[0]] * len(layers), dense, ids, mask, types)
+
+
+class Toy(nn.Module):
+    """A stand-in for a layer: every token takes from the real ones, and something nonlinear follows."""
+
+    def __init__(self, hidden):
+        super().__init__()
+        self.dense = nn.Linear(hidden, hidden)
+
+    def forward(self, x, mask):
+        mean = (x * mask[:, :, None]).sum(1, True) / mask.sum(1)[:, None, None]
+        return torch.sin(self.dense(x + mean) * 2)
+
+
+class ToyEmbeddings(nn.Module):
+    def __init__(self, hidden):
+        super().__init__()
+        self.words, self.types = nn.Embedding(9, hidden), nn.Embedding(2, hidden)
+
+    def forward(self, ids, types):
+        return self.words(ids) + self.types(types)
+
+
+def parts(count, hidden=4, seed=0):
+    """(embed, layers, dense) with random weights, shown by what they are."""
+    torch.manual_seed(seed)
+    embed, dense = ToyEmbeddings(hidden), nn.Linear(hidden, hidden)
+    layers = [Toy(hidden) for _ in range(count)]
+    return (
+        shown("an embedding of words and types", embed),
+        shown(f"a list of {count} small layers", layers),
+        shown(f"nn.Linear({hidden}, {hidden})", dense),
+    )
+
+
+exercise(
+    "8.6",
+    "The whole",
+    reference=bert,
+    returns=("the states", "the pooled vector"),
+    cases=[
+        case("two layers", *parts(2), draw.integers(9, 2, 4), padding(4, 2), draw.integers(2, 2, 4)),
+        case(
+            "five layers", *parts(5, 6, 1), draw.integers(9, 3, 3), padding(3, 1, 2), draw.integers(2, 3, 3)
+        ),
+        case(
+            "one layer, one text",
+            *parts(1, 4, 2),
+            draw.integers(9, 1, 3),
+            padding(3),
+            torch.ones(1, 3).long(),
+        ),
+        case("no layer", *parts(0, 4, 3), draw.integers(9, 2, 2), padding(2, 2), draw.integers(2, 2, 2)),
+    ],
+    mistakes=[
+        mistake(
+            "Every layer reads the embeddings. Each is to read what the one before it gives.",
+            all_from_the_embeddings,
+        ),
+        mistake(
+            "The embeddings' output is missing from the states: it is the first.",
+            bert_with(kept=lambda states: states[1:]),
+        ),
+        mistake(
+            "The last layer's output is missing from the states.",
+            bert_with(kept=lambda states: states[:1] if len(states) == 1 else states[:-1]),
+        ),
+        mistake(
+            "The first of the two is the last state alone. All are asked for, in a list.",
+            bert_with(kept=lambda states: states[-1]),
+        ),
+        mistake(
+            "The tanh behind `dense` is missing.",
+            bert_with(lambda dense, states: dense(states[-1][:, 0])),
+        ),
+        mistake(
+            "The tanh comes before `dense`. It is tanh(dense(…)).",
+            bert_with(lambda dense, states: dense(torch.tanh(states[-1][:, 0]))),
+        ),
+        mistake(
+            "The pooled vector is made of the mean. BERT's pooler reads the first token, `[CLS]`, alone.",
+            bert_with(lambda dense, states: torch.tanh(dense(states[-1].mean(dim=1)))),
+            bert_with(lambda dense, states: torch.tanh(dense(states[-1])).mean(dim=1)),
+        ),
+        mistake(
+            "The pooled vector is made of the last token. `[CLS]` is the first.",
+            bert_with(lambda dense, states: torch.tanh(dense(states[-1][:, -1]))),
+        ),
+        mistake(
+            "`[0]` is the first text with all its tokens. The first token of every text is `[:, 0]`.",
+            bert_with(lambda dense, states: torch.tanh(dense(states[-1][0]))),
+        ),
+        mistake(
+            "The pooled vector reads the embeddings. It reads the last state.",
+            bert_with(lambda dense, states: torch.tanh(dense(states[0][:, 0]))),
+        ),
+        mistake("Padding is read: hand the mask on to every layer.", without_mask),
+        mistake("The types are not handed on: embed(ids, types).", without_types),
+        mistake("The layers run from the last to the first.", upside_down),
+        mistake("One layer runs again and again. Each is used once, in order.", first_layer_only),
+        mistake(
+            "The two are swapped: first the list of states, then the pooled vector.",
+            lambda *arguments: bert(*arguments)[::-1],
+        ),
+    ],
+)
+
+# 8.7 ---------------------------------------------------------------------------------------------------
+
+draw = Draw("8.7")
+
+
+def corrupt(ids, special, chance, kind, words, mask_id):
+    chosen = (chance < 0.15) & ~special
+    inputs = ids.masked_fill(chosen & (kind < 0.8), mask_id)
+    swapped = chosen & (kind >= 0.8) & (kind < 0.9)
+    return torch.where(swapped, words, inputs), ids.masked_fill(~chosen, -100)
+
+
+def corrupt_with(
+    choose=lambda chance, special: (chance < 0.15) & ~special,
+    masked=lambda kind: kind < 0.8,
+    swapped=lambda kind: (kind >= 0.8) & (kind < 0.9),
+    label=lambda ids, chosen, inputs, kind: ids.masked_fill(~chosen, -100),
+    everywhere=False,
+):
+    """`corrupt` with other choices, other shares of the three kinds, or other labels."""
+
+    def wrong(ids, special, chance, kind, words, mask_id):
+        chosen = choose(chance, special)
+        hit = torch.ones_like(chosen) if everywhere else chosen
+        inputs = torch.where(chosen & masked(kind), torch.full_like(ids, mask_id), ids)
+        inputs = torch.where(hit & swapped(kind), words, inputs)
+        return inputs, label(ids, chosen, inputs, kind)
+
+    return wrong
+
+
+def corrupt_in_place(ids, special, chance, kind, words, mask_id):
+    chosen = (chance < 0.15) & ~special
+    ids[chosen & (kind < 0.8)] = mask_id
+    swapped = chosen & (kind >= 0.8) & (kind < 0.9)
+    ids[swapped] = words[swapped]
+    return ids, ids.masked_fill(~chosen, -100)
+
+
+def drawn(batch, seq, every=False):
+    """ids, special, chance, kind, words and mask_id; `every`: all chances low, so that every token is hit."""
+    uniform = (draw.integers(100, batch, seq).float() / 100, draw.integers(100, batch, seq).float() / 100)
+    special = torch.zeros(batch, seq).bool()
+    special[:, 0] = special[:, -1] = True
+    return (
+        5 + draw.integers(90, batch, seq),
+        special,
+        uniform[0] * (0.14 if every else 0.4),
+        uniform[1],
+        5 + draw.integers(90, batch, seq),
+        3,
+    )
+
+
+EDGES = (
+    torch.tensor([[10, 11, 12, 13, 14, 15, 16]]),
+    torch.zeros(1, 7).bool(),
+    torch.tensor([[0.15, 0.0, 0.1, 0.14, 0.1, 0.9, 0.2]]),
+    torch.tensor([[0.0, 0.8, 0.9, 0.5, 0.85, 0.3, 0.85]]),
+    torch.tensor([[20, 21, 22, 23, 24, 25, 26]]),
+    4,
+)
+
+exercise(
+    "8.7",
+    "80, 10, 10",
+    reference=corrupt,
+    returns=("the inputs", "the labels"),
+    cases=[
+        case("three texts", *drawn(3, 9)),
+        case("numbers on the edge", *EDGES),
+        case("every word is chosen", *drawn(2, 12, every=True)),
+        case("many", *drawn(8, 30)),
+        case("none is chosen", EDGES[0], EDGES[1], torch.full((1, 7), 0.5), *EDGES[3:]),
+        case("all special", EDGES[0], ~EDGES[1], torch.zeros(1, 7), *EDGES[3:]),
+    ],
+    mistakes=[
+        mistake(
+            "Every chosen token is masked. Of the chosen, 80 % are; 10 % become another word, and 10 % stay.",
+            corrupt_with(masked=lambda kind: kind >= 0, swapped=lambda kind: kind < 0),
+        ),
+        mistake(
+            "No token becomes another word: where 0.8 ≤ kind < 0.9, the id of `words` belongs.",
+            corrupt_with(swapped=lambda kind: kind < 0),
+        ),
+        mistake(
+            "Where 0.9 ≤ kind the chosen token is to stay as it is. Yours are replaced too.",
+            corrupt_with(swapped=lambda kind: kind >= 0.8),
+        ),
+        mistake(
+            "The last two shares are exchanged: from 0.8 to 0.9 another word, from 0.9 on unchanged.",
+            corrupt_with(swapped=lambda kind: kind >= 0.9),
+        ),
+        mistake(
+            "The order of the shares is another: below 0.8 stands `mask_id`.",
+            corrupt_with(masked=lambda kind: kind >= 0.2, swapped=lambda kind: kind < 0.1),
+            corrupt_with(masked=lambda kind: kind >= 0.2, swapped=lambda kind: (kind >= 0.1) & (kind < 0.2)),
+            corrupt_with(masked=lambda kind: kind > 0.2, swapped=lambda kind: kind < 0.1),
+        ),
+        mistake(
+            "Special tokens are chosen, too. `[CLS]`, `[SEP]` and padding are never.",
+            corrupt_with(choose=lambda chance, special: chance < 0.15),
+        ),
+        mistake(
+            "`special` is taken the wrong way round: only special tokens are chosen.",
+            corrupt_with(choose=lambda chance, special: (chance < 0.15) & special),
+        ),
+        mistake(
+            "Words that nobody chose become other words: the 10 % are of the *chosen*.",
+            corrupt_with(everywhere=True),
+        ),
+        mistake(
+            "Your labels leave out what was replaced by a word, or stayed. There is something to guess at "
+            "*every* chosen place.",
+            corrupt_with(
+                label=lambda ids, chosen, inputs, kind: ids.masked_fill(~chosen | (kind >= 0.8), -100)
+            ),
+            corrupt_with(
+                label=lambda ids, chosen, inputs, kind: ids.masked_fill(~chosen | (kind >= 0.9), -100)
+            ),
+            corrupt_with(label=lambda ids, chosen, inputs, kind: ids.masked_fill(inputs == ids, -100)),
+        ),
+        mistake(
+            "Your labels are the changed ids. They are to say what stood there before.",
+            corrupt_with(label=lambda ids, chosen, inputs, kind: inputs.masked_fill(~chosen, -100)),
+            corrupt_in_place,
+        ),
+        mistake(
+            "Your labels are ids also where nothing was chosen. Put -100 there, and the loss leaves it out.",
+            corrupt_with(label=lambda ids, chosen, inputs, kind: ids.clone()),
+        ),
+        mistake(
+            "Where nothing was chosen your labels are 0, an id like any other. Put -100 there.",
+            corrupt_with(label=lambda ids, chosen, inputs, kind: ids * chosen),
+        ),
+        mistake(
+            "The labels are the wrong way round: they are the ids where a token was chosen, and -100 "
+            "elsewhere.",
+            corrupt_with(label=lambda ids, chosen, inputs, kind: ids.masked_fill(chosen, -100)),
+        ),
+        mistake(
+            "A chance of exactly 0.15 is not below it.",
+            corrupt_with(choose=lambda chance, special: (chance <= 0.15) & ~special),
+        ),
+        mistake(
+            "You choose where `chance` is *above* 0.15, and that is most tokens.",
+            corrupt_with(choose=lambda chance, special: (chance > 0.15) & ~special),
+            corrupt_with(choose=lambda chance, special: (chance >= 0.15) & ~special),
+        ),
+    ],
+)
+
+# 8.8 ---------------------------------------------------------------------------------------------------
+
+draw = Draw("8.8")
+
+
+class EarlyNorm(Layer):
+    def forward(self, x, attend):
+        x = x + attend(self.attention_norm(x))
+        return x + self.inside(self.norm(x))
+
+
+def normed_road(self, x, attend):
+    x = self.attention_norm(x)
+    x = x + attend(x)
+    x = self.norm(x)
+    return x + self.inside(x)
+
+
+def late(self, x, attend):
+    x = self.attention_norm(x + attend(x))
+    return self.norm(x + self.inside(x))
+
+
+def after_the_part(self, x, attend):
+    x = x + self.attention_norm(attend(x))
+    return x + self.norm(self.inside(x))
+
+
+def early_from_the_start(self, x, attend):
+    return x + self.inside(self.norm(x + attend(self.attention_norm(x))))
+
+
+def early_in_parallel(self, x, attend):
+    return x + attend(self.attention_norm(x)) + self.inside(self.norm(x))
+
+
+exercise(
+    "8.8",
+    "LayerNorm before",
+    reference=EarlyNorm,
+    kind="module",
+    gradients=["x", "parameters"],
+    cases=[
+        case("four features, eight inside", (4, 8, 1e-12), 2 * draw.floats(2, 3, 4), TURNED),
+        case("every token takes the mean", (6, 10, 1e-12), 2 * draw.floats(2, 4, 6), MEAN),
+        case("a large eps", (4, 6, 0.5), draw.floats(1, 3, 4), CURVED),
+        case("one token", (8, 4, 1e-12), 3 * draw.floats(1, 1, 8), CURVED),
+    ],
+    mistakes=[
+        mistake(
+            "This is BERT's own order, with each LayerNorm behind the sum. Here each stands before its part.",
+            layer(late),
+        ),
+        mistake(
+            "The residual road goes through the LayerNorms. Add the x from *before* the LayerNorm: nothing "
+            "stands on that road.",
+            layer(normed_road),
+        ),
+        mistake(
+            "The LayerNorms stand behind attention and linear layers. They belong in front of them.",
+            layer(after_the_part),
+        ),
+        mistake(
+            "The second sum begins with the very first x. It begins with what the first sum gave.",
+            layer(early_from_the_start),
+        ),
+        mistake(
+            "Both parts read the same x. The linear layers read what the first sum gave.",
+            layer(early_in_parallel),
+        ),
+        mistake(
+            "There are no LayerNorms in your layer: one stands in front of each part.",
+            layer(lambda self, x, attend: (lambda a: a + self.inside(a))(x + attend(x))),
+        ),
+        mistake(
+            "The first LayerNorm is missing, in front of the attention.",
+            layer(lambda self, x, attend: (lambda a: a + self.inside(self.norm(a)))(x + attend(x))),
+        ),
+        mistake(
+            "The second LayerNorm is missing, in front of the linear layers.",
+            layer(lambda self, x, attend: (lambda a: a + self.inside(a))(x + attend(self.attention_norm(x)))),
+        ),
+        mistake(
+            "The residual connections are missing: each sum begins with x.",
+            layer(lambda self, x, attend: self.inside(self.norm(attend(self.attention_norm(x))))),
+        ),
+        mistake(
+            "The two LayerNorms are swapped: `attention_norm` is the first.",
+            layer(
+                lambda self, x, attend: (lambda a: a + self.inside(self.attention_norm(a)))(
+                    x + attend(self.norm(x))
+                )
+            ),
+        ),
+    ],
+)
+
+# 8.9 ---------------------------------------------------------------------------------------------------
+
+
+def count_bert(vocabulary, positions, types, hidden, layers, inner):
+    embeddings = (vocabulary + positions + types) * hidden + 2 * hidden
+    attend = 4 * (hidden * hidden + hidden) + 2 * hidden
+    linear = hidden * inner + inner + inner * hidden + hidden + 2 * hidden
+    return embeddings + layers * (attend + linear) + hidden * hidden + hidden
+
+
+def count_with(each=lambda h, i: 0, once=lambda v, p, t, h: 0):
+    """`count_bert` off by something in each layer, or once."""
+
+    def wrong(vocabulary, positions, types, hidden, layers, inner):
+        right = count_bert(vocabulary, positions, types, hidden, layers, inner)
+        return right + layers * each(hidden, inner) + once(vocabulary, positions, types, hidden)
+
+    return wrong
+
+
+exercise(
+    "8.9",
+    "Count any BERT",
+    reference=count_bert,
+    returns="the count",
+    rules=[tensors_up_to(0)],
+    cases=[
+        case("small", 100, 16, 2, 8, 3, 32),
+        case("no layer", 50, 10, 2, 4, 0, 16),
+        case("bert-base", 30_522, 512, 2, 768, 12, 3_072),
+        case("bert-large", 30_522, 512, 2, 1_024, 24, 4_096),
+        case("narrow inside", 11, 7, 3, 6, 5, 4),
+    ],
+    mistakes=[
+        mistake(
+            "The biases of the linear layers are missing.",
+            count_with(lambda h, i: -(5 * h + i), lambda v, p, t, h: -h),
+            count_with(lambda h, i: -(5 * h + i)),
+        ),
+        mistake(
+            "The LayerNorms are missing, two in a layer and one in the embeddings: 2 · hidden numbers each, "
+            "a scale and a shift.",
+            count_with(lambda h, i: -4 * h, lambda v, p, t, h: -2 * h),
+            count_with(lambda h, i: -4 * h),
+        ),
+        mistake(
+            "The LayerNorm behind the embeddings is missing.",
+            count_with(once=lambda v, p, t, h: -2 * h),
+        ),
+        mistake("A layer has two LayerNorms.", count_with(lambda h, i: -2 * h)),
+        mistake(
+            "A LayerNorm has two numbers a feature, a scale and a shift.",
+            count_with(lambda h, i: -2 * h, lambda v, p, t, h: -h),
+        ),
+        mistake(
+            "The pooler is missing: one linear layer from hidden to hidden.",
+            count_with(once=lambda v, p, t, h: -(h * h + h)),
+        ),
+        mistake(
+            "Attention has four linear layers: query, key, value and output.",
+            count_with(lambda h, i: -(h * h + h)),
+        ),
+        mistake(
+            "There are two linear layers behind the attention: hidden to inner, and back.",
+            count_with(lambda h, i: -(h * i + h)),
+            count_with(lambda h, i: -(h * i + i)),
+        ),
+        mistake("The positions are missing.", count_with(once=lambda v, p, t, h: -p * h)),
+        mistake("The types are missing: each has a vector, too.", count_with(once=lambda v, p, t, h: -t * h)),
+        mistake(
+            "All layers are counted as one. Each has numbers of its own.",
+            lambda v, p, t, h, layers, i: count_bert(v, p, t, h, 1, i),
+        ),
+    ],
+)
+
+# 8.10 --------------------------------------------------------------------------------------------------
+
+
+def waves(positions, hidden):
+    angle = torch.arange(positions)[:, None] / 10_000 ** (torch.arange(0, hidden, 2) / hidden)
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+
+
+def angles(positions, hidden, base=10_000, over=None, first=0, step=2):
+    """The (positions, hidden // 2) angles of `waves`, or wrong ones."""
+    exponent = torch.arange(0, hidden // 2) * step / (over or hidden)
+    return torch.arange(first, first + positions)[:, None] / base**exponent
+
+
+def woven(a, b):
+    return torch.stack([a, b], dim=-1).flatten(1)
+
+
+exercise(
+    "8.10",
+    "Positions out of waves",
+    reference=waves,
+    returns="the table",
+    cases=[
+        case("three places", 3, 4),
+        case("one place", 1, 6),
+        case("two features", 5, 2),
+        case("many", 40, 16),
+    ],
+    mistakes=[
+        mistake(
+            "Sines and cosines stand in two halves. They alternate: feature 0 is a sine, feature 1 the "
+            "cosine of the same angle.",
+            lambda n, d: torch.cat([angles(n, d).sin(), angles(n, d).cos()], dim=1),
+        ),
+        mistake(
+            "Sine and cosine are exchanged: even features are sines.",
+            lambda n, d: woven(angles(n, d).cos(), angles(n, d).sin()),
+        ),
+        mistake(
+            "Only sines: odd features are cosines.",
+            lambda n, d: woven(angles(n, d).sin(), angles(n, d).sin()),
+        ),
+        mistake(
+            "Every feature has an angle of its own. A sine and the cosine behind it share one: the exponent "
+            "is 2i / hidden for features 2i and 2i + 1.",
+            lambda n, d: torch.where(
+                torch.arange(d) % 2 == 0,
+                (torch.arange(n)[:, None] / 10_000 ** (torch.arange(d) / d)).sin(),
+                (torch.arange(n)[:, None] / 10_000 ** (torch.arange(d) / d)).cos(),
+            ),
+        ),
+        mistake(
+            "The exponent is i / hidden. It is 2i / hidden.",
+            lambda n, d: woven(angles(n, d, step=1).sin(), angles(n, d, step=1).cos()),
+        ),
+        mistake(
+            "The exponent is counted twice over: with features 2i and 2i + 1 it is 2i / hidden.",
+            lambda n, d: woven(angles(n, d, step=4).sin(), angles(n, d, step=4).cos()),
+        ),
+        mistake(
+            "The angle is multiplied by the power of 10,000. It is divided.",
+            lambda n, d: woven(angles(n, d, base=1e-4).sin(), angles(n, d, base=1e-4).cos()),
+        ),
+        mistake(
+            "The places begin at 1. The first is 0, whose sines are all 0.",
+            lambda n, d: woven(angles(n, d, first=1).sin(), angles(n, d, first=1).cos()),
+        ),
+        mistake(
+            "These are the angles; their sines and cosines are asked for.",
+            lambda n, d: woven(angles(n, d), angles(n, d)),
+        ),
+        mistake(
+            "The base is 1,000. It is 10,000.",
+            lambda n, d: woven(angles(n, d, base=1000).sin(), angles(n, d, base=1000).cos()),
+        ),
+        mistake("The table is turned: rows are places.", lambda n, d: waves(n, d).T),
+    ],
+)
