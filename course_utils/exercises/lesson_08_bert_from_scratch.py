@@ -82,6 +82,23 @@ exercise(
             looked_up(lambda scores: scores.softmax(dim=0), lambda q, k: k @ q / q.shape[0] ** 0.5),
         ),
         mistake(
+            "The factor 4 of the example is in your scores. The formula has none.",
+            looked_up(lambda scores: (4 * scores).softmax(dim=0)),
+        ),
+        mistake(
+            "Softmax is taken of the query. It makes shares of the *scores*, which come out of the product.",
+            lambda query, keys, values: (keys @ query.softmax(dim=0)) @ values,
+        ),
+        mistake(
+            "Those are sigmoids: each score judged alone. The shares of all keys add up to 1, so they need "
+            "one softmax.",
+            looked_up(lambda scores: scores.sigmoid()),
+        ),
+        mistake(
+            "The products of shares and values are averaged. Add them up: the shares do the averaging.",
+            lambda query, keys, values: ((keys @ query).softmax(dim=0)[:, None] * values).mean(dim=0),
+        ),
+        mistake(
             "e to the power of a large score is infinite, and the result NaN. Take torch's softmax, or "
             "subtract the largest score first.",
             looked_up(overflowing),
@@ -140,6 +157,23 @@ def unmasked(scores, mask):
     return scores
 
 
+def both_hidden(scores, mask, low=-math.inf):
+    if scores.shape[-2] != scores.shape[-1]:
+        raise ValueError("a mask of keys hides no queries here")
+    both = mask[:, None, :, None] * mask[:, None, None, :]
+    return scores.masked_fill(both == 0, low)
+
+
+def divided_again(shares, mask):
+    kept = shares * mask[:, None, None, :]
+    return kept / kept.sum(dim=-1, keepdim=True)
+
+
+def divided_late(q, k, v, mask):
+    shares = hidden(q @ k.transpose(-1, -2), mask).softmax(dim=-1) / q.shape[-1] ** 0.5
+    return shares @ v, shares
+
+
 def scores_too(q, k, v, mask):
     scores = hidden(scaled(q, k), mask)
     return scores.softmax(dim=-1) @ v, scores
@@ -170,6 +204,13 @@ exercise(
         case("one real token", *triple(2, 2, 3, 4), padding(1, 3)),
         case("padding in front", *triple(1, 2, 4, 4), torch.tensor([[0, 1, 1, 1]])),
         case("large scores", *(9 * part for part in triple(2, 2, 4, 4)), padding(2, 4)),
+        case(
+            "padding has by far the largest scores",
+            torch.full((1, 1, 2, 4), 10.0),
+            torch.tensor([[[[1.0, 2, 3, 4], [2.0, 2, 2, 1], [20.0, 20, 20, 20]]]]),
+            draw.floats(1, 1, 3, 2),
+            padding(3)[:, :3] * torch.tensor([[1, 1, 0]]),
+        ),
     ],
     mistakes=[
         mistake(
@@ -186,6 +227,7 @@ exercise(
             attention_with(scale=lambda q, k: q.shape[-2] ** -0.5),
             attention_with(scale=lambda q, k: k.shape[-2] ** -0.5),
             attention_with(scale=lambda q, k: (q.shape[-1] * q.shape[1]) ** -0.5),
+            lambda q, k, v, mask: attention(q * (q.shape[-1] / v.shape[-1]) ** 0.5, k, v, mask),
         ),
         mistake(
             "You multiply by the root of the size. Divide by it.",
@@ -222,8 +264,25 @@ exercise(
             attention_with(hide=unmasked, after=lambda shares, mask: shares * mask[:, None, None, :]),
         ),
         mistake(
+            "The shares of padding are set to 0 after the softmax and the rest divided again. Where padding "
+            "held nearly everything, nothing is left to divide: mask the scores, before it.",
+            attention_with(hide=unmasked, after=divided_again),
+        ),
+        mistake(
+            "You hide the rows of padding as well as its columns. All queries are answered; only keys are "
+            "hidden.",
+            attention_with(hide=both_hidden),
+            attention_with(hide=lambda scores, mask: both_hidden(scores, mask, -1e9)),
+            attention_with(hide=both_hidden, after=lambda shares, mask: shares.nan_to_num()),
+        ),
+        mistake(
+            "The shares are divided by the root, after the softmax. Divide the scores, before it.",
+            divided_late,
+        ),
+        mistake(
             "You hide the padding as queries, and it is to be hidden as keys: the last dimension of the "
             "scores.",
+            attention_with(hide=queries_hidden, after=lambda shares, mask: shares.nan_to_num()),
             attention_with(hide=queries_hidden),
             attention_with(
                 hide=lambda scores, mask: scores.masked_fill(mask[:, None, :, None] == 0, -1e9),
@@ -285,6 +344,16 @@ def heads_with(cut=split, join=joined, attend=attention, project=SelfAttention.p
             return self.output(mixed) if output else mixed
 
     return Wrong
+
+
+class ZeroAtPadding(SelfAttention):
+    def forward(self, x, mask):
+        return super().forward(x, mask) * mask[:, :, None]
+
+
+class WithResidual(SelfAttention):
+    def forward(self, x, mask):
+        return x + super().forward(x, mask)
 
 
 def poured(x, heads):
@@ -367,6 +436,14 @@ exercise(
             heads_with(output=False),
         ),
         mistake(
+            "The rows of padding are set to 0. They are computed like all others; nobody reads them.",
+            ZeroAtPadding,
+        ),
+        mistake(
+            "You added x to the result. That residual connection comes later, in 8.5, around this module.",
+            WithResidual,
+        ),
+        mistake(
             "The values are the vectors themselves. They go through the layer `value` first.",
             heads_with(project=lambda self, x: (self.query(x), self.key(x), x)),
         ),
@@ -427,6 +504,11 @@ class Renormed(Embeddings):
         return self.norm(self.words(ids)) + self.places_of(ids) + self.types(types)
 
 
+class TypeZero(Embeddings):
+    def forward(self, ids, types):
+        return super().forward(ids, torch.zeros_like(types))
+
+
 def usual_eps(self, x):
     return nn.functional.layer_norm(x, x.shape[-1:], self.norm.weight, self.norm.bias)
 
@@ -440,7 +522,6 @@ exercise(
     "What enters",
     reference=Embeddings,
     kind="module",
-    gradients=["parameters"],
     cases=[
         case("a pair of texts", (9, 8, 2, 4, 1e-12), draw.integers(9, 2, 5), draw.integers(2, 2, 5)),
         case("as long as allowed", (5, 6, 2, 6, 1e-12), draw.integers(5, 3, 6), draw.integers(2, 3, 6)),
@@ -454,8 +535,9 @@ exercise(
             embeddings_with(lambda word, place, kind: word + kind),
         ),
         mistake(
-            "The types are missing: `self.types(types)` joins the sum.",
+            "The types are missing, or all 0: `self.types(types)` joins the sum.",
             embeddings_with(lambda word, place, kind: word + place),
+            TypeZero,
         ),
         mistake(
             "Words alone are not enough: positions and types are added.",
@@ -548,6 +630,11 @@ def from_the_start(self, x, attend):
 
 def in_parallel(self, x, attend):
     return self.norm(self.attention_norm(x + attend(x)) + self.inside(x))
+
+
+def after_the_part(self, x, attend):
+    x = x + self.attention_norm(attend(x))
+    return x + self.norm(self.inside(x))
 
 
 def one_norm(self, x, attend):
@@ -646,6 +733,18 @@ exercise(
         ),
         mistake("The two LayerNorms are swapped: `attention_norm` is the first.", layer(norms_swapped)),
         mistake(
+            "Your LayerNorms normalise what attention and linear layers give. They stand behind the *sums*.",
+            layer(after_the_part),
+        ),
+        mistake(
+            "The last LayerNorm is missing, behind the second sum.",
+            layer(lambda self, x, attend: (lambda a: a + self.inside(a))(self.attention_norm(x + attend(x)))),
+        ),
+        mistake(
+            "The first LayerNorm is missing, behind the first sum.",
+            layer(lambda self, x, attend: (lambda a: self.norm(a + self.inside(a)))(x + attend(x))),
+        ),
+        mistake(
             "The LayerNorms are missing, one behind each sum.",
             layer(lambda self, x, attend: (lambda a: a + self.inside(a))(x + attend(x))),
         ),
@@ -687,6 +786,13 @@ def without_mask(embed, layers, dense, ids, mask, types):
 
 def without_types(embed, layers, dense, ids, mask, types):
     return bert(embed, layers, dense, ids, mask, torch.zeros_like(types))
+
+
+def residual_around(embed, layers, dense, ids, mask, types):
+    states = [embed(ids, types)]
+    for each in layers:
+        states.append(states[-1] + each(states[-1], mask))
+    return states, torch.tanh(dense(states[-1][:, 0]))
 
 
 def upside_down(embed, layers, dense, ids, mask, types):
@@ -790,6 +896,22 @@ exercise(
         mistake(
             "The pooled vector reads the embeddings. It reads the last state.",
             bert_with(lambda dense, states: torch.tanh(dense(states[0][:, 0]))),
+        ),
+        mistake(
+            "Behind `dense` stands another function than tanh.",
+            bert_with(lambda dense, states: torch.relu(dense(states[-1][:, 0]))),
+            bert_with(lambda dense, states: torch.sigmoid(dense(states[-1][:, 0]))),
+            bert_with(lambda dense, states: gelu(dense(states[-1][:, 0]))),
+        ),
+        mistake(
+            "Mask and types are mixed up: embed(ids, types), and layer(x, mask).",
+            lambda embed, layers, dense, ids, mask, types: bert(embed, layers, dense, ids, mask, mask),
+            lambda embed, layers, dense, ids, mask, types: bert(embed, layers, dense, ids, types, types),
+            lambda embed, layers, dense, ids, mask, types: bert(embed, layers, dense, ids, types, mask),
+        ),
+        mistake(
+            "You add a residual connection around each layer. A layer has its own inside.",
+            residual_around,
         ),
         mistake("Padding is read: hand the mask on to every layer.", without_mask),
         mistake("The types are not handed on: embed(ids, types).", without_types),
@@ -932,6 +1054,10 @@ exercise(
         mistake(
             "Your labels are ids also where nothing was chosen. Put -100 there, and the loss leaves it out.",
             corrupt_with(label=lambda ids, chosen, inputs, kind: ids.clone()),
+            lambda ids, special, chance, kind, words, mask_id: (
+                corrupt(ids, special, chance, kind, words, mask_id)[0],
+                ids.masked_fill(special, -100),
+            ),
         ),
         mistake(
             "Where nothing was chosen your labels are 0, an id like any other. Put -100 there.",
@@ -941,6 +1067,25 @@ exercise(
             "The labels are the wrong way round: they are the ids where a token was chosen, and -100 "
             "elsewhere.",
             corrupt_with(label=lambda ids, chosen, inputs, kind: ids.masked_fill(chosen, -100)),
+        ),
+        mistake(
+            "The masked ones are overwritten: a kind below 0.9 holds for them as well. The second part begins "
+            "at 0.8.",
+            corrupt_with(swapped=lambda kind: kind < 0.9),
+        ),
+        mistake(
+            "Mind the edges: a kind of exactly 0.8 becomes another word, and one of exactly 0.9 stays.",
+            corrupt_with(swapped=lambda kind: (kind > 0.8) & (kind < 0.9)),
+            corrupt_with(swapped=lambda kind: (kind >= 0.8) & (kind <= 0.9)),
+            corrupt_with(swapped=lambda kind: (kind > 0.8) & (kind <= 0.9)),
+            corrupt_with(masked=lambda kind: kind <= 0.8, swapped=lambda kind: (kind > 0.8) & (kind < 0.9)),
+            corrupt_with(masked=lambda kind: kind <= 0.8, swapped=lambda kind: (kind > 0.8) & (kind <= 0.9)),
+        ),
+        mistake(
+            "A fixed id stands where something is masked. It is the argument `mask_id`.",
+            lambda ids, special, chance, kind, words, mask_id: corrupt(
+                ids, special, chance, kind, words, 103
+            ),
         ),
         mistake(
             "A chance of exactly 0.15 is not below it.",
@@ -977,13 +1122,26 @@ def late(self, x, attend):
     return self.norm(x + self.inside(x))
 
 
-def after_the_part(self, x, attend):
-    x = x + self.attention_norm(attend(x))
-    return x + self.norm(self.inside(x))
-
-
 def early_from_the_start(self, x, attend):
     return x + self.inside(self.norm(x + attend(self.attention_norm(x))))
+
+
+def bent_early(function):
+    """`EarlyNorm` with another function between its two linear layers."""
+
+    def wrong(self, x, attend):
+        x = x + attend(self.attention_norm(x))
+        return x + self.narrow(function(self.widen(self.norm(x))))
+
+    return layer(wrong)
+
+
+def early_fixed_eps(self, x, attend):
+    def normed(norm, x):
+        return nn.functional.layer_norm(x, x.shape[-1:], norm.weight, norm.bias)
+
+    x = x + attend(normed(self.attention_norm, x))
+    return x + self.inside(normed(self.norm, x))
 
 
 def early_in_parallel(self, x, attend):
@@ -1012,6 +1170,21 @@ exercise(
             "stands on that road.",
             layer(normed_road),
         ),
+        mistake(
+            "The second LayerNorm stands behind the second sum, as in BERT. It belongs in front of `widen`.",
+            layer(
+                lambda self, x, attend: (lambda a: self.norm(a + self.inside(a)))(
+                    x + attend(self.attention_norm(x))
+                )
+            ),
+        ),
+        mistake(
+            "The function between the two linear layers is not GELU.",
+            bent_early(torch.relu),
+            bent_early(torch.tanh),
+            bent_early(nn.functional.silu),
+        ),
+        mistake("`eps` is not passed on to the LayerNorms.", layer(early_fixed_eps)),
         mistake(
             "The LayerNorms stand behind attention and linear layers. They belong in front of them.",
             layer(after_the_part),
@@ -1080,8 +1253,7 @@ exercise(
     cases=[
         case("small", 100, 16, 2, 8, 3, 32),
         case("no layer", 50, 10, 2, 4, 0, 16),
-        case("bert-base", 30_522, 512, 2, 768, 12, 3_072),
-        case("bert-large", 30_522, 512, 2, 1_024, 24, 4_096),
+        case("middling", 300, 64, 2, 48, 4, 192),
         case("narrow inside", 11, 7, 3, 6, 5, 4),
     ],
     mistakes=[
@@ -1089,6 +1261,12 @@ exercise(
             "The biases of the linear layers are missing.",
             count_with(lambda h, i: -(5 * h + i), lambda v, p, t, h: -h),
             count_with(lambda h, i: -(5 * h + i)),
+            count_with(lambda h, i: -(h + i)),
+            count_with(once=lambda v, p, t, h: -h),
+        ),
+        mistake(
+            "There is a number for each word too many: a body has no bias for words. That is a head's.",
+            count_with(once=lambda v, p, t, h: v),
         ),
         mistake(
             "The LayerNorms are missing, two in a layer and one in the embeddings: 2 · hidden numbers each, "
@@ -1141,6 +1319,12 @@ def angles(positions, hidden, base=10_000, over=None, first=0, step=2):
     return torch.arange(first, first + positions)[:, None] / base**exponent
 
 
+def twice_every_feature(positions, hidden):
+    feature = torch.arange(hidden)
+    angle = torch.arange(positions)[:, None] / 10_000 ** (2 * feature / hidden)
+    return torch.where(feature % 2 == 0, angle.sin(), angle.cos())
+
+
 def woven(a, b):
     return torch.stack([a, b], dim=-1).flatten(1)
 
@@ -1178,6 +1362,11 @@ exercise(
                 (torch.arange(n)[:, None] / 10_000 ** (torch.arange(d) / d)).sin(),
                 (torch.arange(n)[:, None] / 10_000 ** (torch.arange(d) / d)).cos(),
             ),
+        ),
+        mistake(
+            "The exponent counts every feature: 2 · 0, 2 · 1, 2 · 2 … A sine and the cosine behind it share one: "
+            "i counts the *pairs*.",
+            twice_every_feature,
         ),
         mistake(
             "The exponent is i / hidden. It is 2i / hidden.",
