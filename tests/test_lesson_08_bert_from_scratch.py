@@ -11,6 +11,7 @@ from transformers import BertConfig, BertModel
 
 from course_utils import checkpoints
 from course_utils.checks.exercise import Draw
+from course_utils.checks.feedback import verdict
 from course_utils.exercises import lesson_08_bert_from_scratch as declared
 
 LESSON = lessons.read(lessons.FOLDER / "08_bert_from_scratch.ipynb")
@@ -235,13 +236,36 @@ def test_the_count_is_bert_models(sizes):
         num_attention_heads=8,
         intermediate_size=inner,
     )
-    assert declared.count_bert(*sizes) == sum(p.numel() for p in BertModel(config).parameters())
+    size = sum(p.numel() for p in BertModel(config).parameters())
+    others = (vocabulary, positions, types, hidden, inner)
+    assert declared.deepest(size, *others) == (layers, 0)
+    assert declared.deepest(size + 5, *others) == (layers, 5)
 
 
-def test_the_count_of_bert_base_is_the_cards():
-    assert declared.count_bert(30_522, 512, 2, 768, 12, 3_072) == 109_482_240
+def fused(q, k, v, mask):
+    return nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None].bool()), q
+
+
+def built(budget, vocabulary, positions, types, hidden, inner):
+    torch.zeros(hidden)
+    return declared.deepest(budget, vocabulary, positions, types, hidden, inner)
+
+
+class Library(declared.SelfAttention):
+    def forward(self, x, mask):
+        its = nn.MultiheadAttention(x.shape[-1], self.heads, batch_first=True)
+        return its(x, x, x, key_padding_mask=mask == 0)[0] + 0 * super().forward(x, mask)
+
+
+@pytest.mark.parametrize(("number", "answer"), [("8.2", fused), ("8.3", Library), ("8.9", built)])
+def test_what_a_card_rules_out_is_refused(number, answer):
+    assert "the card rules that out" in verdict(number, answer)
+
+
+def test_the_worked_value_of_the_budget_is_right():
+    assert declared.deepest(110_000_000, 30_522, 512, 2, 768, 3_072) == (12, 517_760)
     card = next(cell.source for cell in LESSON.markdown if cell.source.startswith("### Your turn 8.9"))
-    assert "it is 109,482,240" in card
+    assert "is `(12, 517760)`" in card
 
 
 def test_the_waves_are_the_formula():

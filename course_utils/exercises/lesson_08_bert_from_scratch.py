@@ -1069,8 +1069,8 @@ exercise(
             corrupt_with(label=lambda ids, chosen, inputs, kind: ids.masked_fill(chosen, -100)),
         ),
         mistake(
-            "The masked ones are overwritten: a kind below 0.9 holds for them as well. The second part begins "
-            "at 0.8.",
+            "The masked ones are overwritten: a kind below 0.9 holds for them as well. The second part "
+            "begins at 0.8.",
             corrupt_with(swapped=lambda kind: kind < 0.9),
         ),
         mistake(
@@ -1227,80 +1227,117 @@ exercise(
 # 8.9 ---------------------------------------------------------------------------------------------------
 
 
-def count_bert(vocabulary, positions, types, hidden, layers, inner):
-    embeddings = (vocabulary + positions + types) * hidden + 2 * hidden
+def without_layers(vocabulary, positions, types, hidden):
+    """The parameters of embeddings and pooler."""
+    return (vocabulary + positions + types) * hidden + 2 * hidden + hidden * hidden + hidden
+
+
+def one_layer(hidden, inner):
     attend = 4 * (hidden * hidden + hidden) + 2 * hidden
-    linear = hidden * inner + inner + inner * hidden + hidden + 2 * hidden
-    return embeddings + layers * (attend + linear) + hidden * hidden + hidden
+    return attend + hidden * inner + inner + inner * hidden + hidden + 2 * hidden
 
 
-def count_with(each=lambda h, i: 0, once=lambda v, p, t, h: 0):
-    """`count_bert` off by something in each layer, or once."""
+def deepest(budget, vocabulary, positions, types, hidden, inner):
+    return divmod(budget - without_layers(vocabulary, positions, types, hidden), one_layer(hidden, inner))
 
-    def wrong(vocabulary, positions, types, hidden, layers, inner):
-        right = count_bert(vocabulary, positions, types, hidden, layers, inner)
-        return right + layers * each(hidden, inner) + once(vocabulary, positions, types, hidden)
+
+def counted(each=lambda h, i: 0, once=lambda v, p, t, h: 0):
+    """`deepest` whose count is off by something in each layer, or once."""
+
+    def wrong(budget, vocabulary, positions, types, hidden, inner):
+        rest = without_layers(vocabulary, positions, types, hidden) + once(
+            vocabulary, positions, types, hidden
+        )
+        return divmod(budget - rest, one_layer(hidden, inner) + each(hidden, inner))
 
     return wrong
 
 
+def rounded(change):
+    """`deepest` with another number of layers: `change(layers, left)`."""
+
+    def wrong(budget, vocabulary, positions, types, hidden, inner):
+        rest, size = without_layers(vocabulary, positions, types, hidden), one_layer(hidden, inner)
+        layers = change(*divmod(budget - rest, size))
+        return layers, budget - rest - layers * size
+
+    return wrong
+
+
+EXACT = without_layers(100, 16, 2, 8) + 5 * one_layer(8, 32)
+
 exercise(
     "8.9",
-    "Count any BERT",
-    reference=count_bert,
-    returns="the count",
+    "As deep as the budget allows",
+    reference=deepest,
+    returns=("the number of layers", "what is left"),
     rules=[tensors_up_to(0)],
     cases=[
-        case("small", 100, 16, 2, 8, 3, 32),
-        case("no layer", 50, 10, 2, 4, 0, 16),
-        case("middling", 300, 64, 2, 48, 4, 192),
-        case("narrow inside", 11, 7, 3, 6, 5, 4),
+        case("small", 20_000, 100, 16, 2, 8, 32),
+        case("it fits exactly", EXACT, 100, 16, 2, 8, 32),
+        case("one too few", EXACT - 1, 100, 16, 2, 8, 32),
+        case("no layer fits", without_layers(50, 10, 2, 4) + 7, 50, 10, 2, 4, 16),
+        case("bert-base", 110_000_000, 30_522, 512, 2, 768, 3_072),
+        case("narrow inside", 12_345, 11, 7, 3, 6, 4),
     ],
     mistakes=[
         mistake(
             "The biases of the linear layers are missing.",
-            count_with(lambda h, i: -(5 * h + i), lambda v, p, t, h: -h),
-            count_with(lambda h, i: -(5 * h + i)),
-            count_with(lambda h, i: -(h + i)),
-            count_with(once=lambda v, p, t, h: -h),
-        ),
-        mistake(
-            "There is a number for each word too many: a body has no bias for words. That is a head's.",
-            count_with(once=lambda v, p, t, h: v),
+            counted(lambda h, i: -(5 * h + i), lambda v, p, t, h: -h),
+            counted(lambda h, i: -(5 * h + i)),
+            counted(lambda h, i: -(h + i)),
+            counted(once=lambda v, p, t, h: -h),
         ),
         mistake(
             "The LayerNorms are missing, two in a layer and one in the embeddings: 2 · hidden numbers each, "
             "a scale and a shift.",
-            count_with(lambda h, i: -4 * h, lambda v, p, t, h: -2 * h),
-            count_with(lambda h, i: -4 * h),
+            counted(lambda h, i: -4 * h, lambda v, p, t, h: -2 * h),
+            counted(lambda h, i: -4 * h),
         ),
         mistake(
             "The LayerNorm behind the embeddings is missing.",
-            count_with(once=lambda v, p, t, h: -2 * h),
+            counted(once=lambda v, p, t, h: -2 * h),
         ),
-        mistake("A layer has two LayerNorms.", count_with(lambda h, i: -2 * h)),
+        mistake("A layer has two LayerNorms.", counted(lambda h, i: -2 * h)),
         mistake(
             "A LayerNorm has two numbers a feature, a scale and a shift.",
-            count_with(lambda h, i: -2 * h, lambda v, p, t, h: -h),
+            counted(lambda h, i: -2 * h, lambda v, p, t, h: -h),
         ),
         mistake(
             "The pooler is missing: one linear layer from hidden to hidden.",
-            count_with(once=lambda v, p, t, h: -(h * h + h)),
+            counted(once=lambda v, p, t, h: -(h * h + h)),
         ),
         mistake(
             "Attention has four linear layers: query, key, value and output.",
-            count_with(lambda h, i: -(h * h + h)),
+            counted(lambda h, i: -(h * h + h)),
         ),
         mistake(
             "There are two linear layers behind the attention: hidden to inner, and back.",
-            count_with(lambda h, i: -(h * i + h)),
-            count_with(lambda h, i: -(h * i + i)),
+            counted(lambda h, i: -(h * i + h)),
+            counted(lambda h, i: -(h * i + i)),
         ),
-        mistake("The positions are missing.", count_with(once=lambda v, p, t, h: -p * h)),
-        mistake("The types are missing: each has a vector, too.", count_with(once=lambda v, p, t, h: -t * h)),
+        mistake("The positions are missing.", counted(once=lambda v, p, t, h: -p * h)),
+        mistake("The types are missing: each has a vector, too.", counted(once=lambda v, p, t, h: -t * h)),
         mistake(
-            "All layers are counted as one. Each has numbers of its own.",
-            lambda v, p, t, h, layers, i: count_bert(v, p, t, h, 1, i),
+            "There is a number for each word too many: a body has no bias for words. That is a head's.",
+            counted(once=lambda v, p, t, h: v),
+        ),
+        mistake(
+            "You round up. A layer that does not fit whole is not built.",
+            rounded(lambda layers, left: layers + (left > 0)),
+            rounded(lambda layers, left: layers + 1),
+        ),
+        mistake(
+            "Where the budget is met exactly you give one layer less. At most the budget is allowed.",
+            rounded(lambda layers, left: layers - (left == 0)),
+        ),
+        mistake(
+            "The whole budget goes to layers. Embeddings and pooler have to be paid first.",
+            lambda budget, v, p, t, hidden, inner: divmod(budget, one_layer(hidden, inner)),
+        ),
+        mistake(
+            "The two are swapped: first the number of layers, then what is left.",
+            lambda *arguments: deepest(*arguments)[::-1],
         ),
     ],
 )
@@ -1364,8 +1401,8 @@ exercise(
             ),
         ),
         mistake(
-            "The exponent counts every feature: 2 · 0, 2 · 1, 2 · 2 … A sine and the cosine behind it share one: "
-            "i counts the *pairs*.",
+            "The exponent counts every feature: 2 · 0, 2 · 1, 2 · 2 … A sine and the cosine behind it share "
+            "one: i counts the *pairs*.",
             twice_every_feature,
         ),
         mistake(
