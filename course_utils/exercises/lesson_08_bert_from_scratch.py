@@ -1316,7 +1316,7 @@ exercise(
             counted(lambda h, i: -(h * i + h)),
             counted(lambda h, i: -(h * i + i)),
         ),
-        mistake("The positions are missing.", counted(once=lambda v, p, t, h: -p * h)),
+        mistake("The positions are missing: each has a vector.", counted(once=lambda v, p, t, h: -p * h)),
         mistake("The types are missing: each has a vector, too.", counted(once=lambda v, p, t, h: -t * h)),
         mistake(
             "There is a number for each word too many: a body has no bias for words. That is a head's.",
