@@ -283,3 +283,16 @@ def test_the_whole_bert_has_at_most_150_lines():
     parts += ["class Bert(", "NAMES = {", "def own_name("]
     cells = [next(cell.source for cell in reversed(LESSON.code) if part in cell.source) for part in parts]
     assert 80 <= sum(len(source.splitlines()) for source in cells) <= 150
+
+
+def test_a_place_inside_a_result_gets_no_second_name():
+    """8.6 returns a list and a tensor: item [1] of the list is not the second result."""
+
+    def zeroed(embed, layers, dense, ids, mask, types):
+        states = [embed(ids, types)]
+        for layer in layers:
+            states.append(layer(states[-1] * mask[:, :, None], mask))
+        return states, torch.tanh(dense(states[-1][:, 0]))
+
+    said = verdict("8.6", zeroed)
+    assert "the states: in item [" in said and "the pooled vector" not in said, said

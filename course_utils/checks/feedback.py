@@ -1,6 +1,7 @@
 """From an answer to one verdict: ✓ right, ○ not attempted, ✗ wrong and why."""
 
 import inspect
+import re
 import traceback
 from typing import Any
 
@@ -183,9 +184,11 @@ def _named(exercise, difference):
         return difference
     if isinstance(exercise.returns, str):
         return f"{exercise.returns}: {difference}"
-    for position, name in enumerate(exercise.returns):
-        difference = difference.replace(f"in item [{position}] ", f"{name}: ", 1)
-    return difference
+    # Only the first place is one of the results; a second one lies inside it.
+    first = re.search(r"in item \[(\d+)\] ", difference)
+    if not first or int(first[1]) >= len(exercise.returns):
+        return difference
+    return f"{difference[: first.start()]}{exercise.returns[int(first[1])]}: {difference[first.end() :]}"
 
 
 def _compared(exercise, expected, got):

@@ -211,6 +211,13 @@ exercise(
             draw.floats(1, 1, 3, 2),
             padding(3)[:, :3] * torch.tensor([[1, 1, 0]]),
         ),
+        case(
+            "real scores near -1000",
+            torch.full((1, 1, 2, 4), 20.0),
+            torch.tensor([[[[-25.0, -25, -25, -25], [-25.0, -25, -25, -25.1], [0.0, 0, 0, 0]]]]),
+            draw.floats(1, 1, 3, 2),
+            torch.tensor([[1, 1, 0]]),
+        ),
     ],
     mistakes=[
         mistake(
@@ -1289,8 +1296,8 @@ exercise(
             counted(once=lambda v, p, t, h: -h),
         ),
         mistake(
-            "The LayerNorms are missing, two in a layer and one in the embeddings: 2 · hidden numbers each, "
-            "a scale and a shift.",
+            "Small numbers are missing: a LayerNorm has 2 · hidden (there are two in a layer and one in the "
+            "embeddings), and each of the four layers of attention has a bias of hidden.",
             counted(lambda h, i: -4 * h, lambda v, p, t, h: -2 * h),
             counted(lambda h, i: -4 * h),
         ),
