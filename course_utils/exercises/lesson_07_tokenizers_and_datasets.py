@@ -282,7 +282,7 @@ exercise(
         case("Chinese", "看北京 film", CHINESE),
         case("a Chinese character that comes apart", "\uf902x", CHINESE),
         case("Korean comes apart, Japanese stays", "한が", CHINESE),
-        case("one capital, two small letters", "İS", CHINESE),
+        case("a capital with a dot", "İS", CHINESE),
         case("two spaces", "so  good", CHINESE),
         case("ß is a small letter", "Straße", CHINESE),
         case("marks and symbols stay", "¡$5 + ½—👍🏽", CHINESE),
