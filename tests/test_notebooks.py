@@ -41,7 +41,7 @@ VERBS = set(
     verify visualise watch weigh write
     """.split()
 )
-HELD_OUT_ROWS = {"09"}  # the lessons that may see the test rows: they make the final measurement
+HELD_OUT_ROWS = {"09", "11", "12"}  # the lessons that may see the test rows: they make the final measurement
 ABSOLUTE_PATH = re.compile(
     r"(?<![\w.:/])/(?:home|root|tmp|srv|work|usr|Users|content)\b|\b[A-Z]:\\|site-packages"
 )

