@@ -121,6 +121,62 @@ def test_every_article_is_its_file_with_its_folder_as_the_label():
         assert data.TOPICS[row["label"]] == row["document"].split("/")[0].replace("sports", "sport")
 
 
+@pytest.fixture(scope="module")
+def named():
+    marks = ("names", "first_pass", "second_pass")
+    return {marked: data.bbc_names(marked, with_test=True) for marked in marks}
+
+
+def test_the_sentences_with_names_are_split_once_and_of_different_articles(named, capsys):
+    assert {name: len(rows) for name, rows in named["names"].items()} == {
+        "train": 500,
+        "validation": 100,
+        "test": 200,
+    }
+    documents = [row["document"] for rows in named["names"].values() for row in rows]
+    assert len(set(documents)) == 800
+    topics = collections.Counter(document.split("/")[0] for document in documents)
+    assert set(topics.values()) == {160}
+    assert list(data.bbc_names()) == ["train", "validation"]
+    assert capsys.readouterr().out == "BBC sentences with their names: 500 train, 100 validation\n"
+    for split, rows in named["names"].items():
+        assert named["first_pass"][split]["text"][:] == rows["text"][:]
+
+
+@pytest.mark.parametrize("marked", ["names", "first_pass", "second_pass"])
+def test_every_name_is_whole_words_and_none_lies_in_another(named, marked):
+    for rows in named[marked].values():
+        for row in rows:
+            text, end = row["text"], 0
+            for name in row["names"]:
+                assert end <= name["start"] < name["end"] <= len(text)
+                assert name["label"] in ("PER", "ORG", "LOC", "MISC")
+                around = text[name["start"] - 1 : name["start"]], text[name["end"] : name["end"] + 1]
+                assert not any(sign.isalnum() for sign in around), row
+                assert text[name["start"] : name["end"]].strip(" '") == text[name["start"] : name["end"]]
+                end = name["end"]
+
+
+def test_the_two_readings_differ_where_the_guidelines_say(named):
+    def spans(marked):
+        return {
+            (row["document"], name["start"], name["end"], name["label"])
+            for rows in named[marked].values()
+            for row in rows
+            for name in row["names"]
+        }
+
+    first, second, decided = spans("first_pass"), spans("second_pass"), spans("names")
+    assert len({span[0] for span in first ^ second}) == 4
+    assert len({span[0] for span in first ^ decided}) == 2
+    assert len(decided) == 1316
+
+
+def test_names_of_a_reading_that_there_is_not():
+    with pytest.raises(CourseError, match="marked is 'names', .* and got 'third'"):
+        data.bbc_names("third")
+
+
 def test_the_embedded_checkpoint_is_a_bert_with_the_vocabulary_of_bert_base_uncased():
     from transformers import BertForSequenceClassification, BertModel, BertTokenizer
 
