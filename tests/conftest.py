@@ -17,9 +17,13 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 os.environ.pop("COURSE_CHECKPOINT", None)  # it would change what the lessons print
 # For every Python that a test starts, and, just below, for this one.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")]))
-_handle, LOG = tempfile.mkstemp(prefix="course_network_", suffix=".log")
-os.close(_handle)
-os.environ["COURSE_NETWORK_LOG"] = LOG
+WORKER = "PYTEST_XDIST_WORKER" in os.environ  # one of the processes that share the work of one run
+if WORKER:
+    LOG = os.environ["COURSE_NETWORK_LOG"]  # the run's, and the run looks at it
+else:
+    _handle, LOG = tempfile.mkstemp(prefix="course_network_", suffix=".log")
+    os.close(_handle)
+    os.environ["COURSE_NETWORK_LOG"] = LOG
 _spec = importlib.util.spec_from_file_location("course_offline", OFFLINE / "sitecustomize.py")
 _spec.loader.exec_module(importlib.util.module_from_spec(_spec))
 
@@ -46,6 +50,8 @@ def pytest_sessionstart(session):
 
 
 def pytest_sessionfinish(session):
+    if WORKER:
+        return
     found = []
     with open(LOG, encoding="utf8") as file:
         found += [f"the network was asked for by {line.strip()}" for line in file]

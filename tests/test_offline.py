@@ -106,20 +106,27 @@ def test_a_kernel_of_nbval_is_refused(log):
     assert "ipykernel" in log.read_text(encoding="utf8")
 
 
-def run_of_pytest(folder, test):
+def run_of_pytest(folder, test, parts):
     """A run of pytest of its own, in `folder`, under this folder's conftest: (exit code, output)."""
     (folder / "test_one.py").write_text(test, encoding="utf8")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([os.environ["PYTHONPATH"], str(TESTS)])}
-    command = [sys.executable, "-B", "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider"]
+    environment.pop("PYTEST_XDIST_WORKER", None)  # it is a run of its own, and no part of this one
+    command = [sys.executable, "-B", "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider", *parts]
     done = subprocess.run(
         [*command, f"--rootdir={folder}", "test_one.py"],
         cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     return done.returncode, done.stdout
+
+
+@pytest.fixture(params=["0", "2"], ids=["alone", "two workers"])
+def parts(request):
+    """The options of a run in one process, and of one whose work two processes share."""
+    return ["-n", request.param]
 
 
 @pytest.fixture
@@ -129,22 +136,22 @@ def repository(tmp_path):
     return tmp_path
 
 
-def test_a_run_fails_that_swallowed_the_refusal(repository):
+def test_a_run_fails_that_swallowed_the_refusal(repository, parts):
     swallow = f'socket.create_connection(("{ELSEWHERE}", 80))'
     test = (
         f"import contextlib, socket\ndef test():\n    with contextlib.suppress(OSError):\n        {swallow}\n"
     )
-    code, output = run_of_pytest(repository, test)
+    code, output = run_of_pytest(repository, test, parts)
     assert "1 passed" in output
     assert code == 1 and "FAILED the network was asked for by" in output and ELSEWHERE in output
 
 
-def test_a_run_fails_that_leaves_a_file(repository):
-    code, output = run_of_pytest(repository, "def test():\n    open('left.txt', 'w').close()\n")
+def test_a_run_fails_that_leaves_a_file(repository, parts):
+    code, output = run_of_pytest(repository, "def test():\n    open('left.txt', 'w').close()\n", parts)
     assert "1 passed" in output
     assert code == 1 and "FAILED a new file was left in the repository: left.txt" in output
 
 
-def test_a_run_passes_that_does_neither(repository):
-    code, output = run_of_pytest(repository, "def test():\n    assert True\n")
+def test_a_run_passes_that_does_neither(repository, parts):
+    code, output = run_of_pytest(repository, "def test():\n    assert True\n", parts)
     assert code == 0 and "1 passed" in output
