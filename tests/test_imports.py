@@ -76,12 +76,18 @@ def test_every_package_that_is_imported_is_declared(folder):
             known |= declared((ROOT / name).read_text(encoding="utf8"))
     own = {path.stem for path in [*ROOT.glob("tests/*.py"), *ROOT.glob("tools/*.py")]} | {"course_utils"}
     for path in (ROOT / folder).rglob("*.py"):
+        extra = project["optional-dependencies"].get(
+            path.parent.name, []
+        )  # course_utils/service needs its own
+        allowed = known | declared("\n".join(extra))
         for module in imported(path):
             top = module.partition(".")[0]
             if top in sys.stdlib_module_names or top in own:
                 continue
             package = NAMES.get(top, top)
-            assert package is None or package.lower().replace("_", "-") in known, f"{path.name} imports {top}"
+            assert package is None or package.lower().replace("_", "-") in allowed, (
+                f"{path.name} imports {top}"
+            )
 
 
 def test_a_module_is_not_hidden_by_a_function_of_its_name():

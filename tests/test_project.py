@@ -35,7 +35,8 @@ def pins(name):
 
 def test_every_pin_lies_in_the_range_of_pyproject():
     exact = pins("requirements.txt")
-    for requirement in map(Requirement, PROJECT["dependencies"]):
+    extras = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
+    for requirement in map(Requirement, PROJECT["dependencies"] + extras):
         if requirement.name == "ipython":  # comes with jupyterlab; the range is for Colab
             continue
         assert requirement.specifier.contains(exact[requirement.name]), requirement
