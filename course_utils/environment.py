@@ -95,7 +95,9 @@ def _own_frames(trace):
     own = frames[:1] + [
         frame
         for frame in frames[1:]
-        if not frame.tb_frame.f_code.co_filename.startswith(("<frozen", "<__array_function__", *libraries))
+        if not frame.tb_frame.f_code.co_filename.startswith(
+            ("<frozen", "<__array_function__", "<string>", *libraries)
+        )
     ]
     if len(own) < 2 or len(own) == len(frames):
         return trace, 0
