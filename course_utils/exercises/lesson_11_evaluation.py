@@ -175,6 +175,7 @@ exercise(
         case("a class that is said and never right", torch.tensor([[3, 2], [4, 0]])),
         case("five classes", draw.integers(30, 5, 5)),
         case("one class is rare", torch.tensor([[95, 1], [3, 1]])),
+        case("a class of one row, found", torch.tensor([[4, 0, 2], [0, 1, 0], [1, 0, 3]])),
     ],
     mistakes=[
         mistake(
@@ -249,6 +250,10 @@ def macro_f1(truth, predicted):
     return scores(confusion_matrix(truth, predicted, 3))["macro f1"]
 
 
+def recall_of_1(truth, predicted):
+    return (predicted[truth == 1] == 1).float().sum().item() / max(1, (truth == 1).sum().item())
+
+
 def ends(values, low=0.025, high=0.975):
     return tuple(torch.tensor(values).quantile(torch.tensor([low, high])).tolist())
 
@@ -320,6 +325,9 @@ exercise(
             shown("accuracy", accuracy),
             *answers([0.3, 0.8], 25),
             draw.integers(25, 50, 25),
+        ),
+        case(
+            "recall", shown("recall_of_1", recall_of_1), *answers([0.7, 0.4], 24), draw.integers(24, 40, 24)
         ),
         case("three draws", shown("accuracy", accuracy), *answers([0.8, 0.4], 12), draw.integers(12, 3, 12)),
     ],
@@ -478,6 +486,7 @@ exercise(
         case("news, a third shared", PRESS, 2, 0.3),
         case("the same words in another order", TURNED, 3, 0.5),
         case("shorter than a shingle", SHORT, 5, 0.9),
+        case("short ones with the same end", ["More to follow", "to follow", "follow"], 5, 0.3),
         case("exactly at the limit", EQUAL, 2, 0.5),
         case("nothing alike", PRESS[2:4], 3, 0.2),
         case("the last words differ", ["a b c d e f", "a b c d e g", "h b c d e f"], 3, 0.6),
@@ -711,7 +720,7 @@ exercise(
     cases=[
         case("too sure", *sampled(150, 3, 1.5, 4.0)),
         case("too modest", *sampled(200, 4, 2.0, 0.3)),
-        case("far too sure", *sampled(120, 2, 1.0, 9.0)),
+        case("far too sure", *sampled(120, 2, 1.0, 13.0)),
         case("about right", *sampled(200, 5, 1.5, 1.0)),
     ],
     mistakes=[
