@@ -42,6 +42,7 @@ exercise(
         case("an epoch that ends in the middle of a group", 80, 8, 4, 3, False),
         case("dropped, and in the middle of a group", 90, 8, 4, 2, True),
         case("an epoch and a half", 72, 8, 2, 1.5, False),
+        case("an epoch and a quarter", 80, 8, 2, 1.25, False),
         case("fewer rows than a batch", 5, 8, 2, 2, False),
     ],
     mistakes=[
@@ -212,6 +213,7 @@ NEVER = (
     np.array([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 3.0, 1.0]]),
     np.array([0, 1, 1, 1]),
 )
+GAP = (np.array([[2.0, 0.0, 1.0], [0.0, 1.0, 3.0], [1.0, 0.0, 4.0]]), np.array([0, 2, 0]))
 ONLY_PREDICTED = (np.array([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 3.0]]), np.array([0, 1, 1]))
 NEVER_PREDICTED = (np.array([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 4.0, 3.0]]), np.array([0, 1, 2]))
 NONE_RIGHT = (np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([1, 0]))
@@ -226,6 +228,7 @@ exercise(
         case("four classes", scored(30, 4)),
         case("a rare class", scored(20, 2, [1] * 17 + [0] * 3)),
         case("a class that nowhere occurs", NEVER),
+        case("the middle class nowhere occurs", GAP),
         case("a class that is only predicted", ONLY_PREDICTED),
         case("a class that is never predicted", NEVER_PREDICTED),
         case("none is right", NONE_RIGHT),
@@ -395,6 +398,8 @@ exercise(
         case("the clock does not begin at 0", 10.0, [[100.0, 104.0, 108.0, 112.0]]),
         case("exactly on time", 6.0, [[2.0, 5.0, 8.0]]),
         case("time enough", 60.0, [[0.0, 10.0, 20.0]]),
+        case("two trainings late in the day", 5.0, [[1000.0, 1003.0, 1006.0], [2000.0, 2003.0, 2006.0]]),
+        case("half a second too late", 2.5, [[0.0, 2.2, 2.7]]),
         case("two trainings, one after the other", 5.0, [[0.0, 3.0, 6.0], [50.0, 53.0, 56.0]]),
         case("the Trainer wants to evaluate and save after step 1", 9.0, [[0.0, 4.0, 8.0, 10.0]], (1,)),
         case("a clock that stood still until the training", 5.0, [[7.0, 8.0, 13.0]]),
@@ -655,12 +660,14 @@ def use_lora(answer, weight, bias, rank, alpha, A, B, x):
         layer.A.copy_(A)
         layer.B.copy_(B)
     layer.zero_grad()
+    x = x.detach().clone().requires_grad_()
     out = layer(x)
     found["the output with a given A and B"] = out.detach()
     if out.requires_grad:
         out.pow(2).sum().backward()
     for name in "AB":
         found[f"the gradient of {name}"] = getattr(layer, name).grad
+    found["the gradient that reaches x"] = x.grad
     return found
 
 
@@ -691,6 +698,16 @@ exercise(
         lora_case("a linear layer without bias", 4, 5, 2, 6, 3, bias=False),
     ],
     mistakes=[
+        mistake(
+            "The layer is right, but no full gradient reaches x: frozen means that the weights do not learn, "
+            "not that the gradient stops there. The layers below need it.",
+            lora(
+                forward=lambda layer, x: layer.linear(x).detach() + layer.scale * (x @ layer.A.T @ layer.B.T)
+            ),
+            lora(
+                forward=lambda layer, x: layer.linear(x) + layer.scale * (x.detach() @ layer.A.T @ layer.B.T)
+            ),
+        ),
         mistake("You multiply by alpha alone. The scale is alpha / rank.", lora(lambda rank, alpha: alpha)),
         mistake(
             "The scale is missing: alpha / rank times what the two thin matrices give.",
@@ -993,17 +1010,31 @@ def real(y):
 
 
 class Noted(nn.Module):
-    """A linear layer that notes how many rows it was given at once."""
+    """A linear layer that notes how many rows it was given at once, and the order of its passes."""
 
     def __init__(self, inside, classes):
         super().__init__()
         torch.manual_seed(1)
         self.linear = nn.Linear(inside, classes)
-        self.rows = []
+        self.rows, self.passes = [], []
 
     def forward(self, x):
         self.rows.append(len(x))
-        return self.linear(x)
+        self.passes.append("forward")
+        logits = self.linear(x)
+        if logits.requires_grad:
+            logits.register_hook(lambda gradient: self.passes.append("backward"))
+        return logits
+
+
+def at_once(model, batches):
+    """Right numbers, with every graph alive at the same time."""
+    model.zero_grad()
+    count = sum(int((y != -100).sum()) for _, y in batches)
+    losses = [torch.nn.functional.cross_entropy(model(x), y, reduction="sum") for x, y in batches]
+    loss = sum(losses) / count
+    loss.backward()
+    return loss.item()
 
 
 def use_accumulate(answer, sizes, ignored, classes, old):
@@ -1018,12 +1049,14 @@ def use_accumulate(answer, sizes, ignored, classes, old):
     if old:
         model(torch.ones(1, 5)).sum().backward()
         model.rows.clear()
+        model.passes.clear()
     loss = answer(model, batches)
     return {
         "the loss": loss,
         "the gradient of the weight": model.linear.weight.grad,
         "the gradient of the bias": model.linear.bias.grad,
         "the rows of each call of the model": model.rows,
+        "the passes of the model, in order": model.passes,
     }
 
 
@@ -1066,6 +1099,11 @@ exercise(
             "The mean of a batch without any label that counts is 0 / 0, NaN, and one NaN spoils all. "
             "Take reduction='sum'.",
             accumulating(lambda y, batches: real(y) / sum(real(y) for _, y in batches)),
+        ),
+        mistake(
+            "You run all batches forward before the first backward: the activations of all of them lie in "
+            "memory at once. Call backward for each batch before the next one.",
+            at_once,
         ),
         mistake(
             "The gradients are cleared before every batch, so that only the last one's are left.",
@@ -1175,6 +1213,7 @@ exercise(
         case("four ranks", two((4,), (2, 2), ranks=4), [5, 1, 2, 4]),
         case("one rank", two((3,), ranks=1), [6]),
         case("a rank did not use a layer", lacking(two((2, 2), (3,)), (1, "layer.1")), [4, 2]),
+        case("rank 0 did not use a layer", lacking(two((2, 2), (3,)), (0, "layer.1")), [2, 3]),
         case("no rank used a layer", lacking(two((2,), (2,)), (0, "layer.0"), (1, "layer.0")), [3, 5]),
         case("a rank without items", lacking(two((2,), ranks=2), (1, "layer.0")), [3, 0]),
     ],

@@ -493,6 +493,8 @@ exercise(
         case(
             "only a comma differs", ["rain , wind and snow", "rain, wind and snow", "rain wind, snow"], 2, 0.9
         ),
+        case("repeated words", ["rain rain rain rain", "rain rain"], 1, 0.9),
+        case("a word in two", ["to day", "today"], 2, 0.5),
         case("a quote", ["a b c d", "a b c d e f g h i j"], 3, 0.5),
         case("half of it rewritten", ["a b c d e f", "a b c d x y"], 2, 0.55),
         case("a word put in front", ["late a b c d e f g h i", "a b c d e f g h i"], 3, 0.6),
@@ -631,6 +633,12 @@ exercise(
             10,
         ),
         case("one bin", (2 * draw.floats(30, 3)).softmax(dim=1), draw.integers(3, 30), 1),
+        case(
+            "sure, and nearly sure",
+            torch.tensor([[1.0, 0.0], [0.95, 0.05], [0.96, 0.04]]),
+            torch.tensor([1, 0, 0]),
+            10,
+        ),
         case(
             "too modest",
             (0.3 * torch.eye(4)[[0, 1, 2, 3, 1]]).softmax(dim=1),
@@ -810,6 +818,7 @@ exercise(
             "all scores equal", torch.full((6,), 0.5), torch.tensor([True, False, True, False, False, True])
         ),
         case("one positive", torch.tensor([0.2, 0.9, 0.4]), torch.tensor([False, False, True])),
+        case("upside down", torch.tensor([0.9, 0.1, 0.8, 0.3]), torch.tensor([False, True, False, True])),
         case("perfect", torch.tensor([3.0, 2.0, -1.0, -2.0]), torch.tensor([True, True, False, False])),
         case("rare positives", draw.floats(80), draw.integers(10, 80) == 0),
         case("negatives first", torch.tensor([0.5, 0.5, 0.1, 0.5]), torch.tensor([False, True, False, True])),
@@ -923,6 +932,15 @@ exercise(
             1.5,
         ),
         case("a miss costs three", *risk(60), 1.0, 3.0),
+        case(
+            "ties, the lowest first",
+            torch.tensor([0.25, 0.5, 0.75]),
+            torch.tensor([True, False, True]),
+            1.0,
+            1.0,
+        ),
+        case("nobody is as cheap", torch.tensor([0.5, 0.25]), torch.tensor([False, True]), 1.0, 1.0),
+        case("two rows of one value", torch.tensor([0.5, 0.5]), torch.tensor([True, False]), 2.0, 1.0),
     ],
     mistakes=[
         mistake(
