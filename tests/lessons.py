@@ -1,12 +1,15 @@
 """Read a stored lesson: its cells, sections, claims and exercises. Shared by the tests of the notebooks."""
 
 import ast
+import csv
 import dataclasses
 import pathlib
 import re
 
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
+
+from course_utils import data
 
 FOLDER = pathlib.Path(__file__).parent.parent / "notebooks"
 CARD = re.compile(r"### Your turn (\d+\.\d+) · (.+?) (★+)(☆*) · (\d+) min")
@@ -219,3 +222,14 @@ def headings(lesson):
         source = FENCE.sub("", cell.source)
         found += [(len(m[1]), m[2]) for m in re.finditer(r"^(#{1,6}) +(.*)$", source, re.MULTILINE)]
     return found
+
+
+def file_of_three_classes(folder):
+    """A CSV of 200 review sentences whose labels are words, three of them: a learner's own file."""
+    texts = data.rotten_tomatoes()["train"]["text"][:200]
+    path = folder / "mine.csv"
+    with open(path, "w", encoding="utf8", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["text", "label"])
+        writer.writerows([text, ("short", "middle", "long")[min(2, len(text) // 80)]] for text in texts)
+    return path

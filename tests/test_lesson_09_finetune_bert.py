@@ -1,6 +1,5 @@
 """Lesson 09 on fresh inputs: batches, measurements, the budget, the step, another width and another file."""
 
-import csv
 import types
 
 import lessons
@@ -11,7 +10,7 @@ from nbclient import NotebookClient
 from torch import nn
 from transformers import BertConfig, BertModel, BertTokenizer, get_linear_schedule_with_warmup
 
-from course_utils import checkpoints, data
+from course_utils import checkpoints
 from course_utils.exercises import lesson_09_finetune_bert as declared
 
 LESSON = lessons.read(lessons.FOLDER / "09_finetune_bert.ipynb")
@@ -165,14 +164,7 @@ def test_no_cell_knows_the_embedded_models_sizes(tmp_path, monkeypatch):
 
 
 def test_a_file_of_ones_own_with_three_classes_goes_through(tmp_path, monkeypatch):
-    rows = data.rotten_tomatoes()["train"].select(range(200))
-    file = tmp_path / "mine.csv"
-    with open(file, "w", encoding="utf8", newline="") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(["text", "label"])
-        writer.writerows(
-            [text, ("short", "middle", "long")[min(2, len(text) // 80)]] for text in rows["text"]
-        )
+    file = lessons.file_of_three_classes(tmp_path)
     notebook = short_run(tmp_path, monkeypatch, file=file)
     assert failures(notebook) == (set(), [])
     text = printed(notebook)

@@ -1,6 +1,5 @@
 """Lesson 10 on fresh inputs: steps, metrics, caches, LoRA, memory, two real processes, an own file."""
 
-import csv
 import re
 import types
 
@@ -224,12 +223,7 @@ def test_shards_are_torchs_chunks(rows, ranks):
 
 def test_a_file_of_ones_own_with_three_classes_goes_through(tmp_path):
     """The cells up to the comparison of the two ends, on 200 rows: nothing in them knows the reviews."""
-    rows = data.rotten_tomatoes()["train"].select(range(200))
-    file = tmp_path / "mine.csv"
-    with open(file, "w", encoding="utf8", newline="") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(["text", "label"])
-        writer.writerows([t, ("short", "middle", "long")[min(2, len(t) // 80)]] for t in rows["text"])
+    file = lessons.file_of_three_classes(tmp_path)
     notebook = nbformat.read(lessons.FOLDER / "10_trainer_and_scaling.ipynb", as_version=4)
     end = next(i for i, cell in enumerate(notebook.cells) if cell.source.startswith("## ◆ Deeper · A search"))
     notebook.cells = notebook.cells[:end]

@@ -1,6 +1,5 @@
 """Lesson 11 on fresh inputs: scores, intervals, tests, calibration, duplicates, curves, and another file."""
 
-import csv
 import math
 import random
 import types
@@ -137,14 +136,7 @@ def test_typos_and_swaps_change_one_word_in_place(own):
 
 def test_a_file_of_ones_own_with_three_classes_goes_through(tmp_path):
     """200 rows; the parts that keep to the course's own texts are left out."""
-    rows = data.rotten_tomatoes()["train"].select(range(200))
-    file = tmp_path / "mine.csv"
-    with open(file, "w", encoding="utf8", newline="") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(["text", "label"])
-        writer.writerows(
-            [text, ("short", "middle", "long")[min(2, len(text) // 80)]] for text in rows["text"]
-        )
+    file = lessons.file_of_three_classes(tmp_path)
     notebook = nbformat.read(lessons.FOLDER / "11_evaluation.ipynb", as_version=4)
     cells, section = [], ""
     for cell in notebook.cells:
