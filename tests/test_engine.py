@@ -329,6 +329,20 @@ def test_a_mistake_is_named_whatever_else_is_wrong_where_it_does_not_show():
     assert said(lambda x: x if x < 2 else x + 1) == "✗ 7.1 Test: A negative number stays negative."
 
 
+def test_of_two_mistakes_the_one_that_explains_more_is_named():
+    rare = mistake("A three stays a three.", lambda x: x if x == 3 else x * 2)
+    common = mistake("Numbers below five stay as they are.", lambda x: x if x < 5 else x * 2)
+    exercise(double, (3.0,), (4.0,), (5.0,), (6.0,), mistakes=[rare, common])
+    assert said(lambda x: x if x < 6 else -x) == "✗ 7.1 Test: Numbers below five stay as they are."
+
+
+def test_a_mistake_that_explains_less_than_half_of_what_is_wrong_is_not_named():
+    rare = mistake("A three stays a three.", lambda x: x if x == 3 else x * 2)
+    exercise(double, (3.0,), (4.0,), (5.0,), (6.0,), mistakes=[rare])
+    assert "stays" in said(lambda x: x if x < 4.5 else x * 2)
+    assert "stays" not in said(lambda x: x)
+
+
 def test_a_family_of_mistakes_shares_its_explanation():
     family = mistake("You took a power.", lambda x: x**2, lambda x: x**3)
     exercise(double, (1.0,), (3.0,), mistakes=[family])

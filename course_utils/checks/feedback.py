@@ -222,11 +222,18 @@ def _judged(exercise, value, case):
 def _explanation(exercise, references, outcomes):
     """The explanation of the typical mistake that gives what the answer gave, or "".
 
-    A mistake that gives the same on every case comes first, then one that gives the same wherever it differs
-    from the reference, whatever else is wrong with the answer. Cases on which it raises say nothing. What the
-    mistakes gave is kept with the exercise: for the next answer nothing of it is computed again.
+    A mistake that gives the same on every case comes first. Then those that give the same wherever they differ
+    from the reference, whatever else is wrong with the answer: of them the one that accounts for most of the
+    cases on which the answer is wrong, if that is at least half of them; fewer may agree by chance. Cases on
+    which it raises say nothing. What the mistakes gave is kept with the exercise: for the next answer nothing
+    of it is computed again.
     """
-    loose = ""
+    wrong_on = sum(
+        not _alike(exercise, reference, outcome)
+        for reference, outcome in zip(references, outcomes, strict=True)
+        if outcome.error is None
+    )
+    loose, most = "", max(wrong_on / 2, 1) - 0.5  # at least half, and one
     for number, mistake in enumerate(exercise.mistakes):
         for variant, wrong in enumerate(mistake.answers):
             same, shows = [], []
@@ -243,8 +250,8 @@ def _explanation(exercise, references, outcomes):
             else:
                 if any(shows) and all(same):
                     return mistake.explanation
-                if any(shows):
-                    loose = loose or mistake.explanation
+                if sum(shows) > most:
+                    loose, most = mistake.explanation, sum(shows)
     return loose
 
 
