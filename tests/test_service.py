@@ -197,6 +197,23 @@ def test_two_hundred_at_once_get_their_own_right_answers(service, predictor, tex
         assert found["score"] == pytest.approx(margin[i % len(texts)], abs=1e-3)
 
 
+def test_its_threads_do_not_wait_in_a_busy_loop(folder, predictor, monkeypatch):
+    """Else they take the processor from the server, and throughput falls to a third beside other work."""
+    seen = []
+
+    def stop(*arguments):
+        seen.append(os.environ.get("GOMP_SPINCOUNT"))
+        raise CourseError("far enough")
+
+    monkeypatch.setattr(command, "Predictor", stop)
+    for given, expected in ((None, "1000"), ("7", "7")):
+        monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+        if given:
+            monkeypatch.setenv("GOMP_SPINCOUNT", given)
+        assert command.main([str(folder)]) == 2
+        assert seen[-1] == expected
+
+
 def test_told_to_stop_it_answers_what_it_has_and_ends(folder, texts):
     running = Service(folder)
     answers = []
@@ -250,6 +267,50 @@ def test_what_comes_while_the_model_is_busy_becomes_the_next_batch():
     assert answers == [[f"text {i}"] for i in range(9)]
     assert [text for batch in model.batches for text in batch] == [f"text {i}" for i in range(9)]
     assert max(map(len, model.batches)) == 4 and sum(n * k for n, k in batcher.sizes.items()) == 9
+
+
+class Sleeper:
+    """A model whose batches take a known time: it computes nothing, so a busy machine matters less."""
+
+    engine, sha256, labels = "none", "", []
+
+    def __init__(self):
+        self.sizes = []
+
+    def seconds(self, size):
+        return 0.1 + 0.01 * size
+
+    def __call__(self, texts):
+        self.sizes.append(len(texts))
+        time.sleep(self.seconds(len(texts)))
+        return list(texts)
+
+
+def test_under_load_the_model_is_busy_nearly_all_the_time_with_full_batches():
+    """The batcher's part of the throughput: at least 80 % of a plain loop over the same batches."""
+
+    async def run():
+        model = Sleeper()
+        batcher = Batcher(model, most=32)
+        batcher.start()
+
+        async def client():
+            return [await batcher.ask([f"text {i}"]) for i in range(2)]
+
+        begin = time.perf_counter()
+        await asyncio.gather(*(client() for _ in range(200)))
+        took = time.perf_counter() - begin
+        await batcher.stop()
+        return model, took
+
+    for last in (False, False, True):  # three tries: a machine with other work may oversleep
+        model, took = asyncio.run(run())
+        assert sum(model.sizes) == 400
+        assert sum(size == 32 for size in model.sizes) >= 11 and len(model.sizes) <= 15
+        plain = sum(map(model.seconds, model.sizes))
+        if plain / took >= 0.8:
+            break
+        assert not last, f"{plain / took:.2f} of the plain loop"
 
 
 def test_too_much_waiting_is_refused_and_a_failure_reaches_who_asked():

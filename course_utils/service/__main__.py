@@ -1,6 +1,7 @@
 """`python -m course_utils.service FOLDER`: serve the classifier of a folder until Ctrl+C or SIGTERM."""
 
 import argparse
+import os
 import socket
 import sys
 
@@ -24,6 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--longest", type=int, default=128, help="tokens of a text that are read")
     parser.add_argument("--threads", type=int, default=0, help="processor cores for the model; 0: all")
     given = parser.parse_args(arguments)
+    # Before torch is loaded: its threads shall not wait in a busy loop (see `environment.setup`), since here
+    # they would take the processor from the web server and its clients, and these would keep them waiting.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         import uvicorn
         from transformers.utils import logging

@@ -77,6 +77,8 @@ def _onnx(folder, file, threads):
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    # Its threads sleep while they wait: in a busy loop they would take the processor from the web server.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     names = [given.name for given in session.get_inputs()]
     return lambda batch: session.run(None, {name: batch[name] for name in names})[0]
