@@ -7,7 +7,7 @@ RUN    := $(BIN)/python
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-matrix mutants notebooks clean
+.PHONY: help lab test test-matrix mutants bench notebooks clean
 
 help:  ## what each command does
 	@sed -n 's/^\([a-z-]*\):.*## */make \1\t/p' Makefile
@@ -23,6 +23,9 @@ test-matrix: $(VENV)/test.stamp  ## nbval under several instruction sets and thr
 
 mutants: $(VENV)/test.stamp  ## try every one-place change of the exercises' solutions on the checks
 	$(RUN) tools/mutants.py
+
+bench: $(VENV)/test.stamp  ## how fast training, answering and serving are here, beside their targets
+	$(RUN) tools/bench.py
 
 notebooks: $(VENV)/test.stamp  ## write setup cells and badges, run every notebook, store it normalised
 	$(RUN) tools/notebooks.py
