@@ -1,6 +1,7 @@
 """Exercises of lesson 08, BERT from scratch: their references, inputs and typical mistakes."""
 
 import math
+import numbers
 
 import torch
 from torch import nn
@@ -39,10 +40,18 @@ def cosine(query, keys):
     return (keys @ query) / (keys.norm(dim=1) * query.norm())
 
 
+def use_lookup(answer, query, keys, values):
+    """The answer's result; with one key it owes no gradient to query and keys, for its share is always 1."""
+    found = answer(query, keys, values)
+    lone = len(keys) == 1 and torch.is_tensor(found) and found.requires_grad
+    return found + 0 * (keys @ query).sum() if lone else found
+
+
 exercise(
     "8.1",
     "Soft lookup",
     reference=soft_lookup,
+    use=use_lookup,
     returns="the answer",
     gradients=["query", "keys", "values"],
     cases=[
@@ -179,6 +188,28 @@ def scores_too(q, k, v, mask):
     return scores.softmax(dim=-1) @ v, scores
 
 
+def lined_up(place):
+    """Hides by the mask as it is after `place(mask)`, as far as the shapes allow it."""
+    return [
+        attention_with(hide=lambda scores, mask, low=low: scores.masked_fill(place(mask) == 0, low))
+        for low in (-math.inf, -1e9)
+    ]
+
+
+def values_hidden(q, k, v, mask):
+    shares = scaled(q, k).softmax(dim=-1)
+    return shares @ (v * mask[:, None, :, None]), shares
+
+
+def keys_poured(q, k, v, mask):
+    return attention(q, k.reshape(*k.shape[:2], k.shape[3], k.shape[2]).transpose(2, 3), v, mask)
+
+
+def dropped(p):
+    """`attention` with a dropout of the shares left in."""
+    return attention_with(after=lambda shares, mask: nn.functional.dropout(shares, p))
+
+
 def triple(batch, heads, queries, size, keys=None, width=None):
     """Random q, k and v, so large that shares are far from equal."""
     keys, width = keys or queries, width or size
@@ -218,6 +249,7 @@ exercise(
             draw.floats(1, 1, 3, 2),
             torch.tensor([[1, 1, 0]]),
         ),
+        case("two of everything", *triple(2, 2, 2, 2), padding(2, 1)),
     ],
     mistakes=[
         mistake(
@@ -244,7 +276,7 @@ exercise(
             "Softmax runs over the queries. Each query shares itself out among the *keys*, the last "
             "dimension of the scores.",
             attention_with(dim=-2),
-            attention_with(dim=2),
+            attention_with(hide=lambda scores, mask: hidden(scores, mask, -1e9), dim=-2),
         ),
         mistake(
             "Padding is read: the mask is not used.",
@@ -253,6 +285,8 @@ exercise(
         mistake(
             "The mask is the wrong way round: real tokens are hidden and padding is read.",
             attention_with(hide=lambda scores, mask: hidden(scores, 1 - mask)),
+            attention_with(hide=lambda scores, mask: hidden(scores, 1 - mask, -1e9)),
+            attention_with(hide=lambda scores, mask: scores - 1e9 * mask[:, None, None, :]),
         ),
         mistake(
             "Padding gets the score 0, and e to the power of 0 is 1: it still gets a share. Give it −∞ "
@@ -310,6 +344,41 @@ exercise(
             "The two are swapped: first the mixed values, then the shares.",
             lambda q, k, v, mask: attention(q, k, v, mask)[::-1],
         ),
+        mistake(
+            "Softmax runs over the heads (dimension 1) or over the texts (dimension 0). Each query shares "
+            "itself out among its keys: the last dimension.",
+            *[
+                attention_with(hide=lambda scores, mask, low=low: hidden(scores, mask, low), dim=dim)
+                for dim in (1, 0)
+                for low in (-math.inf, -1e9)
+            ],
+        ),
+        mistake(
+            "Your mask meets the wrong dimensions. Shapes are lined up from the right, and the scores are "
+            "(batch, heads, n, m): put the two new dimensions in the middle, `mask[:, None, None, :]`.",
+            *lined_up(lambda mask: mask[:, None]),
+            *lined_up(lambda mask: mask),
+            *lined_up(lambda mask: mask[:, :, None, None]),
+        ),
+        mistake(
+            "You hide the values of padding, and its keys still get their shares: what is left no longer "
+            "adds up to 1. Mask the scores, before the softmax.",
+            values_hidden,
+        ),
+        mistake(
+            "The keys are turned by `reshape` or `view`, which pours the numbers into the new shape in "
+            "reading order. `transpose(-1, -2)` turns each head's table round.",
+            keys_poured,
+        ),
+        mistake(
+            "There is dropout in your shares: some are 0, and a row no longer adds up to 1. Leave it out.",
+            dropped(0.1),
+            dropped(0.5),
+        ),
+        mistake(
+            "These are the mixed values alone. A tuple is asked for: the shares come second.",
+            lambda q, k, v, mask: attention(q, k, v, mask)[0],
+        ),
     ],
 )
 
@@ -351,6 +420,28 @@ def heads_with(cut=split, join=joined, attend=attention, project=SelfAttention.p
             return self.output(mixed) if output else mixed
 
     return Wrong
+
+
+class WithShares(SelfAttention):
+    def forward(self, x, mask):
+        mixed, shares = attention(*(split(each, self.heads) for each in self.projected(x)), mask)
+        return self.output(joined(mixed)), shares
+
+
+class DroppedEnd(SelfAttention):
+    p = 0.1
+
+    def forward(self, x, mask):
+        return nn.functional.dropout(super().forward(x, mask), self.p)
+
+
+def heads_behind(hide):
+    """Heads that stay behind the tokens, so that heads are compared with heads."""
+    return heads_with(
+        cut=lambda x, heads: x.unflatten(-1, (heads, -1)),
+        join=lambda x: x.flatten(2),
+        attend=attention_with(hide=hide),
+    )
 
 
 class ZeroAtPadding(SelfAttention):
@@ -467,6 +558,61 @@ exercise(
             "Softmax runs over the queries; each query shares itself out among the keys.",
             heads_with(attend=attention_with(dim=-2)),
         ),
+        mistake(
+            "Keys and values are swapped: queries are compared with `key(x)`, and `value(x)` is mixed.",
+            heads_with(project=lambda self, x: (self.query(x), self.value(x), self.key(x))),
+        ),
+        mistake(
+            "The heads still stand behind the tokens, so your scores compare heads with heads. Bring them in "
+            "front of the tokens before the product: `transpose(1, 2)`.",
+            heads_behind(hidden),
+            heads_behind(lambda scores, mask: hidden(scores, mask, -1e9)),
+            heads_behind(lambda scores, mask: scores.masked_fill(mask[:, :, None, None] == 0, -math.inf)),
+            heads_behind(lambda scores, mask: scores.masked_fill(mask[:, :, None, None] == 0, -1e9)),
+            heads_behind(unmasked),
+        ),
+        mistake(
+            "There is dropout in your module, so numbers are 0 at random. The card asks for none.",
+            heads_with(attend=dropped(0.1)),
+            heads_with(attend=dropped(0.5)),
+            DroppedEnd,
+            type("DroppedHalf", (DroppedEnd,), {"p": 0.5}),
+            heads_with(attend=dropped(0.1), join=lambda x: nn.functional.dropout(joined(x), 0.1)),
+        ),
+        mistake(
+            "Your module gives the shares as well. One tensor is asked for, what comes out of `output`.",
+            WithShares,
+        ),
+        mistake(
+            "Softmax runs over the heads or over the texts; each query shares itself out among the keys.",
+            *[
+                heads_with(
+                    attend=attention_with(
+                        hide=lambda scores, mask, low=low: hidden(scores, mask, low), dim=dim
+                    )
+                )
+                for dim in (1, 0)
+                for low in (-math.inf, -1e9)
+            ],
+        ),
+        mistake(
+            "Queries, keys and values are x itself. Each goes through its own layer first.",
+            heads_with(project=lambda self, x: (x, x, x)),
+        ),
+        mistake(
+            "The shares of padding are set to 0 after the softmax, so what is left no longer adds up to 1. "
+            "Mask the scores, before it.",
+            heads_with(
+                attend=attention_with(
+                    hide=unmasked, after=lambda shares, mask: shares * mask[:, None, None, :]
+                )
+            ),
+        ),
+        mistake(
+            "Padding gets the score 0, and e to the power of 0 is 1: it still gets a share. Give it −∞.",
+            heads_with(attend=attention_with(hide=lambda scores, mask: hidden(scores, mask, 0.0))),
+            heads_with(attend=attention_with(hide=lambda scores, mask: scores * mask[:, None, None, :])),
+        ),
     ],
 )
 
@@ -509,6 +655,16 @@ def embeddings_with(total=None, end=lambda self, x: self.norm(x), places=Embeddi
 class Renormed(Embeddings):
     def forward(self, ids, types):
         return self.norm(self.words(ids)) + self.places_of(ids) + self.types(types)
+
+
+class NormedApart(Embeddings):
+    def forward(self, ids, types):
+        return self.norm(self.words(ids)) + self.norm(self.places_of(ids)) + self.norm(self.types(types))
+
+
+class TypesBehind(Embeddings):
+    def forward(self, ids, types):
+        return self.norm(self.words(ids) + self.places_of(ids)) + self.types(types)
 
 
 class TypeZero(Embeddings):
@@ -556,8 +712,17 @@ exercise(
             Renormed,
         ),
         mistake(
+            "Each of the three went through the LayerNorm by itself. It comes once, after their sum.",
+            NormedApart,
+        ),
+        mistake(
+            "The types are added behind the LayerNorm. It comes after the sum of all three.",
+            TypesBehind,
+        ),
+        mistake(
             "The places are read off the ids. A place is where a token stands: 0, 1, 2 … from the left.",
             embeddings_with(places=lambda self, ids: self.places(ids % self.places.num_embeddings)),
+            embeddings_with(places=lambda self, ids: self.places(ids)),
         ),
         mistake(
             "The places count through the batch. Every text begins at 0; count along dimension 1.",
@@ -565,6 +730,14 @@ exercise(
                 places=lambda self, ids: self.places(torch.arange(ids.shape[0]) % len(self.places.weight))[
                     :, None
                 ]
+            ),
+            embeddings_with(
+                places=lambda self, ids: self.places(torch.arange(ids.numel()).reshape(ids.shape))
+            ),
+            embeddings_with(
+                places=lambda self, ids: self.places(
+                    torch.arange(ids.numel()).reshape(ids.shape) % self.places.num_embeddings
+                )
             ),
         ),
         mistake(
@@ -574,6 +747,11 @@ exercise(
                     torch.arange(1, ids.shape[1] + 1) % self.places.num_embeddings
                 )
             ),
+            embeddings_with(places=lambda self, ids: self.places(torch.arange(1, ids.shape[1] + 1))),
+        ),
+        mistake(
+            "The places count from the right. The first token of a text stands at 0, the next at 1.",
+            embeddings_with(places=lambda self, ids: self.places(torch.arange(ids.shape[1]).flip(0))),
         ),
         mistake(
             "All tokens got the same place. There is one for each: 0, 1, 2 … along the text.",
@@ -587,6 +765,28 @@ exercise(
         mistake(
             "You took the mean of the three vectors. With a large eps that is not the same: add them.",
             embeddings_with(lambda word, place, kind: (word + place + kind) / 3),
+        ),
+        mistake(
+            "There is dropout in your module, so numbers are 0 at random. The card asks for none.",
+            *[
+                embeddings_with(end=lambda self, x, p=p: nn.functional.dropout(self.norm(x), p))
+                for p in (0.1, 0.5)
+            ],
+        ),
+        mistake(
+            "The words are multiplied by the root of `hidden`. The first Transformer did that, and BERT does "
+            "not.",
+            type(
+                "Scaled",
+                (Embeddings,),
+                {
+                    "forward": lambda self, ids, types: self.norm(
+                        self.words(ids) * self.norm.weight.numel() ** 0.5
+                        + self.places_of(ids)
+                        + self.types(types)
+                    )
+                },
+            ),
         ),
     ],
 )
@@ -649,17 +849,49 @@ def one_norm(self, x, attend):
     return self.attention_norm(x + self.inside(x))
 
 
+def other_norm(self, x, attend):
+    x = self.norm(x + attend(x))
+    return self.norm(x + self.inside(x))
+
+
+class Shared(Layer):
+    """One LayerNorm under two names."""
+
+    def __init__(self, hidden, inner, eps):
+        super().__init__(hidden, inner, eps)
+        self.norm = self.attention_norm
+
+
+def dropping(self, x, attend):
+    x = self.attention_norm(x + nn.functional.dropout(attend(x), 0.1))
+    return self.norm(x + nn.functional.dropout(self.inside(x), 0.1))
+
+
+def attention_alone(self, x, attend):
+    a = attend(x)
+    return self.norm(a + self.inside(self.attention_norm(x + a)))
+
+
 def norms_swapped(self, x, attend):
     x = self.norm(x + attend(x))
     return self.attention_norm(x + self.inside(x))
 
 
-def fixed_eps(self, x, attend):
-    def normed(norm, x):
-        return nn.functional.layer_norm(x, x.shape[-1:], norm.weight, norm.bias)
+def normed(norm, x, eps=None):
+    """What a LayerNorm gives, with another `eps` if there is one."""
+    return nn.functional.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, eps or norm.eps)
 
-    x = normed(self.attention_norm, x + attend(x))
-    return normed(self.norm, x + self.inside(x))
+
+# What two LayerNorms have for eps where it is not passed on, or only to one (None: the right one).
+OTHER_EPS = [(1e-5, 1e-5), (1e-12, 1e-12), (1e-5, None), (None, 1e-5)]
+
+
+def fixed_eps(first, second):
+    def wrong(self, x, attend):
+        x = normed(self.attention_norm, x + attend(x), first)
+        return normed(self.norm, x + self.inside(x), second)
+
+    return layer(wrong)
 
 
 TURNED = shown("lambda x: x.flip(1)", lambda x: x.flip(1))
@@ -737,6 +969,8 @@ exercise(
         mistake(
             "One LayerNorm is used twice. `attention_norm` and `norm` have each their own numbers.",
             layer(one_norm),
+            layer(other_norm),
+            Shared,
         ),
         mistake("The two LayerNorms are swapped: `attention_norm` is the first.", layer(norms_swapped)),
         mistake(
@@ -755,7 +989,19 @@ exercise(
             "The LayerNorms are missing, one behind each sum.",
             layer(lambda self, x, attend: (lambda a: a + self.inside(a))(x + attend(x))),
         ),
-        mistake("`eps` is not passed on to the LayerNorms.", layer(fixed_eps)),
+        mistake(
+            "`eps` is not passed on to the LayerNorms, or to one of them only.",
+            *[fixed_eps(*pair) for pair in OTHER_EPS],
+        ),
+        mistake(
+            "There is dropout in your layer, so numbers are 0 at random. The card asks for none.",
+            layer(dropping),
+        ),
+        mistake(
+            "The second sum begins with what the attention gave. It begins with what enters the two linear "
+            "layers.",
+            layer(attention_alone),
+        ),
     ],
 )
 
@@ -779,6 +1025,12 @@ def bert_with(pooled=lambda dense, states: torch.tanh(dense(states[-1][:, 0])), 
         return kept(states), pooled(dense, states)
 
     return wrong
+
+
+def mean_of_real(embed, layers, dense, ids, mask, types):
+    states, _ = bert(embed, layers, dense, ids, mask, types)
+    real = mask[:, :, None]
+    return states, torch.tanh(dense((states[-1] * real).sum(dim=1) / real.sum(dim=1)))
 
 
 def all_from_the_embeddings(embed, layers, dense, ids, mask, types):
@@ -888,8 +1140,13 @@ exercise(
             bert_with(lambda dense, states: dense(torch.tanh(states[-1][:, 0]))),
         ),
         mistake(
-            "The pooled vector is made of the mean. BERT's pooler reads the first token, `[CLS]`, alone.",
+            "The pooled vector is made of all tokens, by their mean or maximum. BERT's pooler reads the "
+            "first token, `[CLS]`, alone.",
             bert_with(lambda dense, states: torch.tanh(dense(states[-1].mean(dim=1)))),
+            bert_with(lambda dense, states: states[-1].mean(dim=1)),
+            bert_with(lambda dense, states: dense(states[-1].mean(dim=1))),
+            bert_with(lambda dense, states: torch.tanh(dense(states[-1].amax(dim=1)))),
+            mean_of_real,
             bert_with(lambda dense, states: torch.tanh(dense(states[-1])).mean(dim=1)),
         ),
         mistake(
@@ -927,6 +1184,18 @@ exercise(
         mistake(
             "The two are swapped: first the list of states, then the pooled vector.",
             lambda *arguments: bert(*arguments)[::-1],
+        ),
+        mistake(
+            "The pooler's layer is missing: it is `dense` first, and tanh of what that gives.",
+            bert_with(lambda dense, states: torch.tanh(states[-1][:, 0])),
+        ),
+        mistake(
+            "The pooled vector is the first token's vector as it is. It goes through `dense` and tanh.",
+            bert_with(lambda dense, states: states[-1][:, 0]),
+        ),
+        mistake(
+            "There is a pooled vector for every token. Pick the first token's vector, `[:, 0]`.",
+            bert_with(lambda dense, states: torch.tanh(dense(states[-1]))),
         ),
     ],
 )
@@ -1071,6 +1340,41 @@ exercise(
             corrupt_with(label=lambda ids, chosen, inputs, kind: ids * chosen),
         ),
         mistake(
+            "Where nothing was chosen your labels hold another number than -100, the one that the loss "
+            "leaves out.",
+            corrupt_with(label=lambda ids, chosen, inputs, kind: ids.masked_fill(~chosen, -1)),
+            corrupt_with(label=lambda ids, chosen, inputs, kind: ids.masked_fill(~chosen, 100)),
+            lambda ids, special, chance, kind, words, mask_id: (
+                corrupt(ids, special, chance, kind, words, mask_id)[0],
+                ids.masked_fill((chance >= 0.15) | special, mask_id),
+            ),
+        ),
+        mistake(
+            "The two are swapped: first the changed ids, then the labels.",
+            lambda *arguments: corrupt(*arguments)[::-1],
+        ),
+        mistake(
+            "You change every token by its `kind`, chosen or not. Only chosen ones may change.",
+            lambda ids, special, chance, kind, words, mask_id: (
+                torch.where(kind < 0.8, mask_id, torch.where(kind < 0.9, words, ids)),
+                corrupt(ids, special, chance, kind, words, mask_id)[1],
+            ),
+        ),
+        mistake(
+            "`chance` also says what becomes of a chosen token in your code. That is `kind`'s part: the two "
+            "are drawn apart.",
+            lambda ids, special, chance, kind, words, mask_id: corrupt(
+                ids, special, chance, chance / 0.15, words, mask_id
+            ),
+        ),
+        mistake(
+            "Special tokens are not changed, but they have labels: put -100 there as well.",
+            lambda ids, special, chance, kind, words, mask_id: (
+                corrupt(ids, special, chance, kind, words, mask_id)[0],
+                ids.masked_fill(chance >= 0.15, -100),
+            ),
+        ),
+        mistake(
             "The labels are the wrong way round: they are the ids where a token was chosen, and -100 "
             "elsewhere.",
             corrupt_with(label=lambda ids, chosen, inputs, kind: ids.masked_fill(chosen, -100)),
@@ -1143,12 +1447,41 @@ def bent_early(function):
     return layer(wrong)
 
 
-def early_fixed_eps(self, x, attend):
-    def normed(norm, x):
-        return nn.functional.layer_norm(x, x.shape[-1:], norm.weight, norm.bias)
+def early_fixed_eps(first, second):
+    def wrong(self, x, attend):
+        x = x + attend(normed(self.attention_norm, x, first))
+        return x + self.inside(normed(self.norm, x, second))
 
-    x = x + attend(normed(self.attention_norm, x))
-    return x + self.inside(normed(self.norm, x))
+    return layer(wrong)
+
+
+def early(first="attention_norm", second="norm", end=lambda self, x: x, part=Layer.inside, roads=(1, 1)):
+    """`EarlyNorm` with other LayerNorms, something behind it, other linear layers or without a residual."""
+
+    def wrong(self, x, attend):
+        x = roads[0] * x + attend(getattr(self, first)(x))
+        return end(self, roads[1] * x + part(self, getattr(self, second)(x)))
+
+    return layer(wrong)
+
+
+def first_road_normed(self, x, attend):
+    x = self.attention_norm(x)
+    x = x + attend(x)
+    return x + self.inside(self.norm(x))
+
+
+def second_road_normed(self, x, attend):
+    x = self.norm(x + attend(self.attention_norm(x)))
+    return x + self.inside(x)
+
+
+class SharedEarly(EarlyNorm):
+    """One LayerNorm under two names."""
+
+    def __init__(self, hidden, inner, eps):
+        super().__init__(hidden, inner, eps)
+        self.norm = self.attention_norm
 
 
 def early_in_parallel(self, x, attend):
@@ -1173,9 +1506,11 @@ exercise(
             layer(late),
         ),
         mistake(
-            "The residual road goes through the LayerNorms. Add the x from *before* the LayerNorm: nothing "
-            "stands on that road.",
+            "The residual road goes through a LayerNorm, or two. Add the x from *before* the LayerNorm: "
+            "nothing stands on that road.",
             layer(normed_road),
+            layer(first_road_normed),
+            layer(second_road_normed),
         ),
         mistake(
             "The second LayerNorm stands behind the second sum, as in BERT. It belongs in front of `widen`.",
@@ -1190,8 +1525,39 @@ exercise(
             bent_early(torch.relu),
             bent_early(torch.tanh),
             bent_early(nn.functional.silu),
+            bent_early(torch.sigmoid),
         ),
-        mistake("`eps` is not passed on to the LayerNorms.", layer(early_fixed_eps)),
+        mistake(
+            "`eps` is not passed on to the LayerNorms, or to one of them only.",
+            *[early_fixed_eps(*pair) for pair in OTHER_EPS],
+        ),
+        mistake(
+            "A LayerNorm stands behind the second sum. Nothing does: the sum is the result.",
+            early(end=lambda self, x: self.norm(x)),
+            early(end=lambda self, x: self.attention_norm(x)),
+        ),
+        mistake(
+            "One LayerNorm is used twice: `attention_norm` in front of `attend`, `norm` in front of `widen`.",
+            early(second="attention_norm"),
+            early(first="norm"),
+            SharedEarly,
+        ),
+        mistake(
+            "The first residual connection is missing: x + what `attend` gives.",
+            early(roads=(0, 1)),
+        ),
+        mistake(
+            "The second residual connection is missing: add what the first sum gave.",
+            early(roads=(1, 0)),
+        ),
+        mistake(
+            "Between the two linear layers nothing bends: without GELU they are one linear map.",
+            early(part=lambda self, x: self.narrow(self.widen(x))),
+        ),
+        mistake(
+            "That is GELU's approximation by tanh. As in 8.5 it is GELU itself, torch's default.",
+            early(part=lambda self, x: self.narrow(gelu(self.widen(x), approximate="tanh"))),
+        ),
         mistake(
             "The LayerNorms stand behind attention and linear layers. They belong in front of them.",
             layer(after_the_part),
@@ -1273,11 +1639,29 @@ def rounded(change):
 
 EXACT = without_layers(100, 16, 2, 8) + 5 * one_layer(8, 32)
 
+
+def nearest(budget, vocabulary, positions, types, hidden, inner):
+    left = budget - without_layers(vocabulary, positions, types, hidden)
+    layers = round(left / one_layer(hidden, inner))
+    return layers, left - layers * one_layer(hidden, inner)
+
+
+def use_deepest(answer, budget, vocabulary, positions, types, hidden, inner):
+    """What the answer gives; a third item says so if the right numbers are not all of type int."""
+    arguments = budget, vocabulary, positions, types, hidden, inner
+    found, right = answer(*arguments), deepest(*arguments)
+    plain = isinstance(found, tuple) and all(isinstance(number, numbers.Real) for number in found)
+    if plain and found == right and not all(isinstance(number, numbers.Integral) for number in found):
+        return (*found, "floats")
+    return found
+
+
 exercise(
     "8.9",
     "As deep as the budget allows",
     reference=deepest,
     returns=("the number of layers", "what is left"),
+    use=use_deepest,
     rules=[tensors_up_to(0)],
     cases=[
         case("small", 20_000, 100, 16, 2, 8, 32),
@@ -1296,9 +1680,13 @@ exercise(
             counted(once=lambda v, p, t, h: -h),
         ),
         mistake(
-            "Small numbers are missing: a LayerNorm has 2 · hidden (there are two in a layer and one in the "
-            "embeddings), and each of the four layers of attention has a bias of hidden.",
+            "All LayerNorms are missing: each has 2 · hidden numbers. There are two in a layer and one "
+            "behind the embeddings.",
             counted(lambda h, i: -4 * h, lambda v, p, t, h: -2 * h),
+        ),
+        mistake(
+            "4 · hidden are missing in each layer: either its two LayerNorms, of 2 · hidden each, or the "
+            "biases of the four layers of attention.",
             counted(lambda h, i: -4 * h),
         ),
         mistake(
@@ -1346,6 +1734,62 @@ exercise(
             "The two are swapped: first the number of layers, then what is left.",
             lambda *arguments: deepest(*arguments)[::-1],
         ),
+        mistake(
+            "The numbers are right, but floats; integers are asked for. `//` or `divmod` gives them.",
+            lambda *arguments: tuple(float(number) for number in deepest(*arguments)),
+        ),
+        mistake(
+            "The number of layers has decimals: only whole layers are built, so round it down.",
+            lambda budget, v, p, t, h, i: ((budget - without_layers(v, p, t, h)) / one_layer(h, i), 0),
+            lambda budget, v, p, t, h, i: (
+                (budget - without_layers(v, p, t, h)) / one_layer(h, i),
+                deepest(budget, v, p, t, h, i)[1],
+            ),
+        ),
+        mistake(
+            "You round to the nearest whole number. A layer that does not fit whole is not built.",
+            nearest,
+        ),
+        mistake(
+            "The second number is what is used. Asked for is what is left of the budget.",
+            lambda budget, *sizes: (deepest(budget, *sizes)[0], budget - deepest(budget, *sizes)[1]),
+        ),
+        mistake(
+            "What is left still holds the embeddings and the pooler: take them away, too.",
+            lambda budget, v, p, t, h, i: (
+                deepest(budget, v, p, t, h, i)[0],
+                budget - deepest(budget, v, p, t, h, i)[0] * one_layer(h, i),
+            ),
+        ),
+        mistake(
+            "This is the number of layers alone. Give a tuple, with what is left of the budget.",
+            lambda *arguments: deepest(*arguments)[0],
+        ),
+        mistake(
+            "The biases of the two linear layers behind the attention differ in size: `inner` numbers for "
+            "the first, `hidden` for the second.",
+            counted(lambda h, i: i - h),
+            counted(lambda h, i: h - i),
+        ),
+        mistake(
+            "The pooler is counted in every layer. It stands once, behind the last.",
+            counted(lambda h, i: h * h + h, lambda v, p, t, h: -(h * h + h)),
+            counted(lambda h, i: h * h + h),
+        ),
+        mistake(
+            "Positions and types are both missing: each of them has a vector.",
+            counted(once=lambda v, p, t, h: -(p + t) * h),
+        ),
+        mistake(
+            "You took inner for 4 · hidden, as in BERT. It is an argument of its own.",
+            lambda budget, v, p, t, hidden, inner: deepest(budget, v, p, t, hidden, 4 * hidden),
+        ),
+        mistake(
+            "The head that guesses words is counted as well. The body ends with the pooler.",
+            counted(once=lambda v, p, t, h: h * h + h + 2 * h + v),
+            counted(once=lambda v, p, t, h: v * h + v),
+            counted(once=lambda v, p, t, h: v * h),
+        ),
     ],
 )
 
@@ -1371,6 +1815,12 @@ def twice_every_feature(positions, hidden):
 
 def woven(a, b):
     return torch.stack([a, b], dim=-1).flatten(1)
+
+
+def unbracketed(positions, hidden):
+    i = torch.arange(hidden // 2)
+    angle = torch.arange(positions)[:, None] / 10_000**2 * i / hidden
+    return woven(angle.sin(), angle.cos())
 
 
 exercise(
@@ -1433,8 +1883,27 @@ exercise(
             lambda n, d: woven(angles(n, d), angles(n, d)),
         ),
         mistake(
-            "The base is 1,000. It is 10,000.",
+            "The base is another number than 10,000.",
             lambda n, d: woven(angles(n, d, base=1000).sin(), angles(n, d, base=1000).cos()),
+            lambda n, d: woven(angles(n, d, base=1e5).sin(), angles(n, d, base=1e5).cos()),
+        ),
+        mistake(
+            "The exponent is rounded down to a whole number: `/`, not `//`.",
+            lambda n, d: woven(
+                (torch.arange(n)[:, None] / 10_000 ** (torch.arange(0, d, 2) // d)).sin(),
+                (torch.arange(n)[:, None] / 10_000 ** (torch.arange(0, d, 2) // d)).cos(),
+            ),
+        ),
+        mistake(
+            "`10_000 ** 2 * i / hidden` takes the power first, of 2 alone. The whole exponent needs "
+            "brackets: `10_000 ** (2 * i / hidden)`.",
+            unbracketed,
+        ),
+        mistake(
+            "Positions and features meet in the wrong order, and `reshape` pours the numbers into rows where "
+            "they do not belong. A row of the table is a position.",
+            lambda n, d: torch.stack([angles(n, d).T.sin(), angles(n, d).T.cos()], dim=1).reshape(n, d),
+            lambda n, d: waves(n, d).T.reshape(n, d),
         ),
         mistake("The table is turned: rows are places.", lambda n, d: waves(n, d).T),
     ],
