@@ -1,5 +1,6 @@
 """Exercises of lesson 10, Trainer and scaling: their references, inputs and typical mistakes."""
 
+import copy
 import math
 
 import numpy as np
@@ -24,15 +25,49 @@ def up(a, b):
     return -(-a // b)
 
 
+# Stands for a right number that is a float, in a verdict as "the type is float": else 3.0 passes for 3.
+Float = type("float", (str,), {})
+
+
+def whole(found, right):
+    """`found`, or a `Float` in its place if the numbers are `right` and yet floats."""
+    return Float("right") if _floats(found) and found == right else found
+
+
+def _floats(value):
+    return any(map(_floats, value)) if isinstance(value, list | tuple) else isinstance(value, float)
+
+
+def use_count_steps(answer, rows, batch, accumulation, epochs, drop_last):
+    arguments = rows, batch, accumulation, epochs, drop_last
+    return whole(answer(*arguments), count_steps(*arguments))
+
+
 def count_steps(rows, batch, accumulation, epochs, drop_last):
     batches = rows // batch if drop_last else up(rows, batch)
     return math.ceil(epochs * up(batches, accumulation))
+
+
+def one_more(batches=True, groups=True, end=math.ceil):
+    """`count_steps` with `// + 1` in place of rounding up."""
+
+    def wrong(rows, batch, accumulation, epochs, drop_last):
+        found = rows // batch if drop_last else rows // batch + 1 if batches else up(rows, batch)
+        return end(epochs * (found // accumulation + 1 if groups else up(found, accumulation)))
+
+    return wrong
+
+
+def ended(end):
+    """`count_steps` with another rounding at the end."""
+    return one_more(False, False, end)
 
 
 exercise(
     "10.1",
     "Count the steps",
     reference=count_steps,
+    use=use_count_steps,
     returns="the number of steps",
     cases=[
         case("all divides evenly", 64, 8, 1, 1, False),
@@ -109,6 +144,26 @@ exercise(
             "You multiply by the accumulation. More batches for a step make fewer steps.",
             lambda rows, batch, accumulation, epochs, drop_last: math.ceil(
                 epochs * accumulation * (rows // batch if drop_last else up(rows, batch))
+            ),
+        ),
+        mistake(
+            "`// + 1` is one too many wherever nothing is left over. Round up: `math.ceil`, or `-(-a // b)`.",
+            one_more(groups=False),
+            one_more(batches=False),
+            one_more(),
+            one_more(end=lambda steps: int(steps) + 1),
+            ended(lambda steps: int(steps) + 1),
+        ),
+        mistake(
+            "The steps of all epochs are not rounded, or to the nearest whole number. Round up.",
+            ended(round),
+            ended(lambda steps: steps),
+        ),
+        mistake(
+            "The number is right, but a float. Steps are counted: give an integer.",
+            lambda *arguments: float(count_steps(*arguments)),
+            lambda rows, batch, accumulation, epochs, drop_last: (
+                count_steps(rows, batch, accumulation, epochs, drop_last) * type(epochs)(1)
             ),
         ),
     ],
@@ -337,6 +392,36 @@ class Overwriting(Budget):
         control.should_evaluate = control.should_save = control.should_training_stop = over
 
 
+def switching_off(*flags):
+    """A budget that sets these flags to False while there is time."""
+
+    class Off(Budget):
+        def on_step_end(self, args, state, control, **kwargs):
+            if self.clock() - self.start < self.seconds:
+                for flag in flags:
+                    setattr(control, flag, False)
+            return super().on_step_end(args, state, control, **kwargs)
+
+    return Off
+
+
+class NewControl(Budget):
+    def on_step_end(self, args, state, control, **kwargs):
+        if self.clock() - self.start >= self.seconds:
+            return TrainerControl(should_training_stop=True, should_evaluate=True, should_save=True)
+
+
+class AlwaysNewControl(Budget):
+    def on_step_end(self, args, state, control, **kwargs):
+        new = TrainerControl()
+        super().on_step_end(args, state, new)
+        return new
+
+
+NoCallback = type("NoCallback", (), {name: vars(Budget)[name] for name in ("__init__", "on_train_begin")})
+NoCallback.on_step_end = Budget.on_step_end
+
+
 class FirstTrainingOnly(Budget):
     start = None
 
@@ -366,24 +451,30 @@ def stopping(*flags):
 FLAGS = ("should_evaluate", "should_save", "should_training_stop")
 
 
-def train_under(answer, seconds, trainings, wished=()):
-    """What a callback asks for after each step; `trainings`: the clock's readings, a list for each."""
+def train_under(answer, seconds, trainings, wished=(), ended=()):
+    """What a callback asks for after each step; `trainings`: the clock's readings, a list for each.
+
+    `wished`: after these steps the Trainer's own schedule wants to evaluate, to save and to log; `ended`:
+    after these another callback has ended the training.
+    """
     now = [1.5]  # when the callback is made
     args, state = TrainingArguments.__new__(TrainingArguments), TrainerState()
     callback = answer(seconds, lambda: now[0])
-    found = {}
+    found = {"it is a TrainerCallback": isinstance(callback, TrainerCallback)}
     for number, readings in enumerate(trainings, 1):
         control = TrainerControl()
         now[0] = readings[0]
         callback.on_train_begin(args, state, control, model=None, processing_class=None)
         for step, now[0] in enumerate(readings[1:], 1):
-            for flag in FLAGS[:2]:
+            for flag in (*FLAGS[:2], "should_log"):
                 setattr(control, flag, step in wished)  # as the Trainer's own schedule of steps does
+            control.should_training_stop |= step in ended
             given = callback.on_step_end(args, state, control, model=None, optimizer=None)
+            when = f"after step {step} of training {number}"
+            found[f"the control {when} is the one that was given"] = given is None or given is control
             control = given if given is not None else control
-            for flag in FLAGS:
-                name = f"{flag} after step {step} of training {number}"
-                found[name] = bool(getattr(control, flag))
+            for flag in (*FLAGS, "should_log") if step in wished else FLAGS:
+                found[f"{flag} {when}"] = bool(getattr(control, flag))
     return found
 
 
@@ -403,6 +494,7 @@ exercise(
         case("two trainings, one after the other", 5.0, [[0.0, 3.0, 6.0], [50.0, 53.0, 56.0]]),
         case("the Trainer wants to evaluate and save after step 1", 9.0, [[0.0, 4.0, 8.0, 10.0]], (1,)),
         case("a clock that stood still until the training", 5.0, [[7.0, 8.0, 13.0]]),
+        case("another callback ends the training after step 2", 60.0, [[0.0, 10.0, 20.0]], (), (2,)),
     ],
     mistakes=[
         mistake(
@@ -419,16 +511,32 @@ exercise(
             ByTheClockAlone,
         ),
         mistake(
-            "While there is time you set flags to False, and so undo what the Trainer itself has planned. "
-            "Only ever set them to True.",
+            "While there is time you set switches to False, and so undo what the Trainer or another callback "
+            "has planned. Only ever set them to True.",
             Overwriting,
+            *[switching_off(flag) for flag in (*FLAGS, "should_log")],
+            switching_off(*FLAGS[:2]),
+            switching_off(FLAGS[0], FLAGS[2]),
+            switching_off(*FLAGS[1:]),
+        ),
+        mistake(
+            "You give back a new TrainerControl, and what others have set on the old one is lost. Set the "
+            "switches of `control` itself.",
+            NewControl,
+            AlwaysNewControl,
+        ),
+        mistake(
+            "Your class is no TrainerCallback: derive it, `class Budget(TrainerCallback)`. The Trainer calls "
+            "methods that yours has not.",
+            NoCallback,
         ),
         mistake(
             "The second training with the same callback goes on counting from the first one's start.",
             FirstTrainingOnly,
         ),
         mistake(
-            "Your test stands in on_epoch_end. An epoch may take longer than the budget: ask each step.",
+            "When a step ends, nothing is ever set. Does the test stand in on_step_end (an epoch may take "
+            "longer than the budget), and does it read `clock`, not another clock such as time.perf_counter?",
             InsteadOfStepEnd,
         ),
         mistake(
@@ -623,6 +731,64 @@ def other_way_round(layer):
     layer.B.normal_()
 
 
+def ones(layer):
+    layer.A.fill_(1.0)
+
+
+def small(layer):
+    layer.A.fill_(0.01)
+
+
+def ones_on_the_diagonal(layer):
+    layer.A.copy_(torch.eye(*layer.A.shape))
+
+
+def seeded(layer):
+    layer.A.copy_(torch.randn(layer.A.shape, generator=torch.Generator().manual_seed(0)))
+
+
+def scaled_by(scale):
+    """A LoRA layer with the right `self.scale`, and `scale(rank, alpha)` in its formula."""
+
+    def forward(layer, x):
+        rank = layer.A.shape[0]
+        return layer.linear(x) + x @ layer.A.T @ layer.B.T * scale(rank, layer.scale * rank)
+
+    return lora(forward=forward)
+
+
+def dropping(p):
+    def forward(layer, x):
+        dropped = nn.functional.dropout(x, p, layer.training)
+        return layer.linear(x) + dropped @ layer.A.T @ layer.B.T * layer.scale
+
+    return lora(forward=forward)
+
+
+class WithoutScale(LoraLinear):
+    def __init__(self, linear, rank, alpha):
+        super().__init__(linear, rank, alpha)
+        self.factor = vars(self).pop("scale")
+
+    def forward(self, x):
+        return self.linear(x) + x @ self.A.T @ self.B.T * self.factor
+
+
+class TrainingOnly(LoraLinear):
+    def forward(self, x):
+        return super().forward(x) if self.training else self.linear(x)
+
+
+class Copied(LoraLinear):
+    def __init__(self, linear, rank, alpha):
+        super().__init__(copy.deepcopy(linear), rank, alpha)
+
+
+class CopiedAndBothFrozen(Copied):
+    def __init__(self, linear, rank, alpha):
+        super().__init__(linear.requires_grad_(False), rank, alpha)
+
+
 class WithoutParameters(LoraLinear):
     def __init__(self, linear, rank, alpha):
         super().__init__(linear, rank, alpha)
@@ -640,8 +806,10 @@ def use_lora(answer, weight, bias, rank, alpha, A, B, x):
         if bias is not None:
             linear.bias.copy_(bias)
     plain = linear(x).detach()
-    layer = answer(linear, rank, alpha)
+    layer, other = answer(linear, rank, alpha), answer(copy.deepcopy(linear), rank, alpha)
     found = {
+        "the given linear layer is kept as self.linear": getattr(layer, "linear", None) is linear,
+        "the scale in self.scale": getattr(layer, "scale", "there is none"),
         "the shape of A": tuple(layer.A.shape),
         "the shape of B": tuple(layer.B.shape),
         "the names of the trained parameters": sorted(
@@ -649,6 +817,7 @@ def use_lora(answer, weight, bias, rank, alpha, A, B, x):
         ),
         "a fresh layer gives what the linear layer gave": torch.allclose(layer(x), plain, atol=1e-6),
     }
+    found["a second layer begins with another A"] = not torch.equal(layer.A, other.A)
     fresh = layer(x).pow(2).sum()
     if fresh.requires_grad:
         fresh.backward()
@@ -668,6 +837,7 @@ def use_lora(answer, weight, bias, rank, alpha, A, B, x):
     for name in "AB":
         found[f"the gradient of {name}"] = getattr(layer, name).grad
     found["the gradient that reaches x"] = x.grad
+    found["the output in eval mode"] = layer.eval()(x).detach()
     return found
 
 
@@ -708,16 +878,26 @@ exercise(
                 forward=lambda layer, x: layer.linear(x) + layer.scale * (x.detach() @ layer.A.T @ layer.B.T)
             ),
         ),
-        mistake("You multiply by alpha alone. The scale is alpha / rank.", lora(lambda rank, alpha: alpha)),
+        mistake(
+            "You multiply by alpha alone. The scale is alpha / rank.",
+            lora(lambda rank, alpha: alpha),
+            scaled_by(lambda rank, alpha: alpha),
+        ),
         mistake(
             "The scale is missing: alpha / rank times what the two thin matrices give.",
             lora(lambda rank, alpha: 1.0),
+            scaled_by(lambda rank, alpha: 1.0),
         ),
-        mistake("Your scale is upside down: it is alpha / rank.", lora(lambda rank, alpha: rank / alpha)),
+        mistake(
+            "Your scale is upside down: it is alpha / rank.",
+            lora(lambda rank, alpha: rank / alpha),
+            scaled_by(lambda rank, alpha: rank / alpha),
+        ),
         mistake(
             "Your scale is alpha divided by the root of the rank. That variant exists (rsLoRA), but the card "
             "asks for alpha / rank.",
             lora(lambda rank, alpha: alpha / rank**0.5),
+            scaled_by(lambda rank, alpha: alpha / rank**0.5),
         ),
         mistake(
             "B starts with random numbers, so a fresh layer spoils the pretrained one.",
@@ -759,6 +939,35 @@ exercise(
         mistake(
             "A and B are no parameters, so no optimizer will ever see them: wrap them in nn.Parameter.",
             WithoutParameters,
+        ),
+        mistake(
+            "A begins with the same numbers in every new layer. Draw them at random: out of a constant, all "
+            "rows of A would learn the same.",
+            lora(start=ones),
+            lora(start=small),
+            lora(start=ones_on_the_diagonal),
+            lora(start=seeded),
+        ),
+        mistake(
+            "`self.scale` is missing: the card asks for it, and who merges the layer (10.6) reads it.",
+            WithoutScale,
+        ),
+        mistake(
+            "In eval mode the detour is off, and what was learned is gone where it is used. It belongs to "
+            "both modes.",
+            TrainingOnly,
+        ),
+        mistake(
+            "`self.linear` is not the layer that was given: there is a copy of it, which needs the memory "
+            "again, or no such name. Keep the given one, frozen.",
+            Copied,
+            CopiedAndBothFrozen,
+        ),
+        mistake(
+            "There is dropout in front of A. PEFT offers that, and the card's formula has none.",
+            dropping(0.1),
+            dropping(0.05),
+            dropping(0.5),
         ),
     ],
 )
@@ -835,16 +1044,81 @@ def use_merge(answer, weight, bias, rank, alpha, A, B, x):
     with torch.no_grad():
         layer.A.copy_(A)
         layer.B.copy_(B)
-    before = layer(x).detach()
-    made = answer(layer)
+    before, kept = layer(x).detach(), copy.deepcopy(layer.state_dict())
+    trained = [name for name, parameter in layer.named_parameters() if parameter.requires_grad]
+    given = answer(layer)
+    made = given if isinstance(given, nn.Linear) else merged(layer)  # then the class alone is judged
+    own = {parameter.data_ptr() for parameter in layer.parameters()}
+    now = layer.state_dict()
     return {
-        "the class of what you return": type(made).__name__,
+        "the class of what you return": type(given).__name__,
         "the names of its parameters": [name for name, _ in made.named_parameters()],
         "its weight": made.weight.detach(),
         "its bias": None if made.bias is None else made.bias.detach(),
         "its output": made(x).detach(),
+        "those of its parameters that lie where the LoRA layer's lie": [
+            name for name, parameter in made.named_parameters() if parameter.data_ptr() in own
+        ],
+        "the parameters of the LoRA layer that are changed": [
+            name for name in kept if not torch.equal(kept[name], now[name])
+        ],
         "the LoRA layer's output afterwards is what it was before": torch.equal(layer(x), before),
+        "the LoRA layer trains what it trained before": trained
+        == [name for name, parameter in layer.named_parameters() if parameter.requires_grad],
+        "the LoRA layer is still in train mode": layer.training and layer.linear.training,
     }
+
+
+def emptied(layer):
+    linear = merged(layer)
+    with torch.no_grad():
+        layer.B.zero_()
+    return linear
+
+
+def in_place_and_emptied(layer):
+    linear = in_place(layer)
+    with torch.no_grad():
+        layer.B.zero_()
+    return linear
+
+
+def with_its_bias(share):
+    """A merge that takes over the old layer's bias by `share(linear, old bias)`."""
+
+    def wrong(layer):
+        linear = merged(layer)
+        share(linear, layer.linear.bias)
+        return linear
+
+    return wrong
+
+
+def parameter_itself(linear, bias):
+    linear.bias = bias
+
+
+def its_numbers(linear, bias):
+    if bias is not None:
+        linear.bias.data = bias.data
+
+
+def after(change):
+    """A right merge that also does `change(layer)` to the LoRA layer."""
+
+    def wrong(layer):
+        change(layer)
+        return merged(layer)
+
+    return wrong
+
+
+def always_a_bias(layer):
+    linear, found = nn.Linear(layer.linear.in_features, layer.linear.out_features), merged(layer)
+    with torch.no_grad():
+        linear.weight.copy_(found.weight)
+        linear.bias.copy_(torch.zeros_like(linear.bias) if found.bias is None else found.bias)
+    return linear
 
 
 exercise(
@@ -891,8 +1165,48 @@ exercise(
             in_place,
         ),
         mistake(
+            "You set the layer's B to 0, so that it has forgotten what it learned. The layer stays as it is.",
+            emptied,
+        ),
+        mistake(
+            "You merged into the layer's own `linear` and set B to 0. It gives what it gave, but it is not "
+            "as it was, and what you return is a part of it. Make a new layer.",
+            in_place_and_emptied,
+        ),
+        mistake(
+            "Your new layer shares its bias with the old one: train one, and the other changes. Copy it.",
+            with_its_bias(parameter_itself),
+            with_its_bias(its_numbers),
+        ),
+        mistake(
+            "You changed what the LoRA layer trains (`requires_grad`). The layer stays as it is.",
+            after(lambda layer: layer.requires_grad_(False)),
+            after(lambda layer: layer.linear.requires_grad_(True)),
+            after(lambda layer: layer.requires_grad_(True)),
+        ),
+        mistake(
+            "You put the LoRA layer into eval mode. The layer stays as it is.",
+            after(lambda layer: layer.eval()),
+        ),
+        mistake(
+            "Your new layer has a bias where the old one has none.",
+            always_a_bias,
+        ),
+        mistake(
+            "The scale is in your merge twice. It multiplies B @ A once.",
+            merging(lambda layer: layer.linear.weight + layer.scale**2 * layer.B @ layer.A),
+        ),
+        mistake(
             "The scale multiplies the linear layer's weight as well.",
             merging(lambda layer: layer.scale * (layer.linear.weight + layer.B @ layer.A)),
+        ),
+        mistake(
+            "You give back a LoRA layer. A plain `nn.Linear` is asked for, without a detour.",
+            lambda layer: copy.deepcopy(layer),
+        ),
+        mistake(
+            "This is the new weight alone. Put it into a new `nn.Linear`.",
+            lambda layer: right_weight(layer),
         ),
     ],
 )
@@ -903,6 +1217,20 @@ exercise(
 def largest_batch(memory, parameters, trained, saved, length):
     left = memory - 4 * parameters - 12 * trained
     return max(0, left // (4 * saved * length))
+
+
+def use_largest_batch(answer, memory, parameters, trained, saved, length):
+    arguments = memory, parameters, trained, saved, length
+    return whole(answer(*arguments), largest_batch(*arguments))
+
+
+def rounded_by(end):
+    """`largest_batch` with another rounding."""
+
+    def wrong(memory, parameters, trained, saved, length):
+        return max(0, end((memory - 4 * parameters - 12 * trained) / (4 * saved * length)))
+
+    return wrong
 
 
 def fitting(weights=4, learned=12, number=4, by_length=True):
@@ -917,6 +1245,7 @@ exercise(
     "10.7",
     "The largest batch",
     reference=largest_batch,
+    use=use_largest_batch,
     returns="the batch size",
     cases=[
         case("a small model", 1_000_000, 10_000, 10_000, 50, 10),
@@ -966,6 +1295,31 @@ exercise(
                 0, 1 + (memory - 4 * parameters - 12 * trained) // (4 * saved * length)
             ),
         ),
+        mistake(
+            "The number is right, but a float. Sentences are counted: give an integer.",
+            lambda *arguments: float(largest_batch(*arguments)),
+            lambda *arguments: float(largest_batch(*arguments)) or 0,
+        ),
+        mistake(
+            "You do not round down. Only whole sentences fit, and half a sentence more does not.",
+            rounded_by(lambda n: n),
+            rounded_by(round),
+        ),
+        mistake(
+            "16 bytes for each trained number hold its weight, too, which is counted with `parameters` "
+            "already: 12 more for each trained one.",
+            fitting(learned=16),
+        ),
+        mistake(
+            "You count eight bytes for a number that is saved. It is kept once, in four.",
+            fitting(number=8),
+        ),
+        mistake(
+            "`saved` is for one token: times `length`, not its square.",
+            lambda memory, parameters, trained, saved, length: largest_batch(
+                memory, parameters, trained, saved, length**2
+            ),
+        ),
     ],
 )
 
@@ -1010,20 +1364,21 @@ def real(y):
 
 
 class Noted(nn.Module):
-    """A linear layer that notes how many rows it was given at once, and the order of its passes."""
+    """A linear layer that notes what it was given at once, and the order of its passes."""
 
     def __init__(self, inside, classes):
         super().__init__()
         torch.manual_seed(1)
         self.linear = nn.Linear(inside, classes)
-        self.rows, self.passes = [], []
+        self.given, self.passes = [], []
 
     def forward(self, x):
-        self.rows.append(len(x))
-        self.passes.append("forward")
+        call = len(self.given)
+        self.given.append(x.detach().clone())
+        self.passes.append(("forward", call))
         logits = self.linear(x)
         if logits.requires_grad:
-            logits.register_hook(lambda gradient: self.passes.append("backward"))
+            logits.register_hook(lambda gradient: self.passes.append(("backward", call)))
         return logits
 
 
@@ -1040,7 +1395,7 @@ def at_once(model, batches):
 def use_accumulate(answer, sizes, ignored, classes, old):
     """The gradients after an accumulation over micro-batches of these sizes."""
     generator = torch.Generator().manual_seed(len(sizes) + classes)
-    model = Noted(5, classes)
+    model = Noted(5, classes).train(not old)
     batches = []
     for size, off in zip(sizes, ignored, strict=True):
         y = torch.randint(classes, (size,), generator=generator)
@@ -1048,16 +1403,93 @@ def use_accumulate(answer, sizes, ignored, classes, old):
         batches.append((torch.randn(size, 5, generator=generator), y))
     if old:
         model(torch.ones(1, 5)).sum().backward()
-        model.rows.clear()
+        model.given.clear()
         model.passes.clear()
+    parameters, kept = copy.deepcopy(model.state_dict()), copy.deepcopy(batches)
     loss = answer(model, batches)
+    empty = [x for x, y in kept if real(y) == 0]  # an answer may leave these out: they change nothing
+    counted = [
+        call for call, x in enumerate(model.given) if not any(torch.equal(x, other) for other in empty)
+    ]
     return {
         "the loss": loss,
         "the gradient of the weight": model.linear.weight.grad,
         "the gradient of the bias": model.linear.bias.grad,
-        "the rows of each call of the model": model.rows,
-        "the passes of the model, in order": model.passes,
+        "the rows of each call of the model": [len(model.given[call]) for call in counted],
+        "the passes of the model, in order": [name for name, call in model.passes if call in counted],
+        "the model's parameters are what they were": all(
+            torch.equal(parameters[name], now) for name, now in model.state_dict().items()
+        ),
+        "the model is in the mode that it was in": model.training is not old,
+        "the batches are what they were": len(batches) == len(kept)
+        and all(
+            torch.equal(was, now) and not now.requires_grad
+            for pair, other in zip(kept, batches, strict=True)
+            for was, now in zip(pair, other, strict=True)
+        ),
     }
+
+
+def with_a_step(model, batches):
+    total = accumulate(model, batches)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter -= 0.1 * parameter.grad
+    return total
+
+
+def in_mode(training):
+    def wrong(model, batches):
+        model.train(training)
+        return accumulate(model, batches)
+
+    return wrong
+
+
+def labels_cleared(model, batches):
+    total = accumulate(model, batches)
+    for _, y in batches:
+        y[y == -100] = 0
+    return total
+
+
+def inputs_watched(model, batches):
+    for x, _ in batches:
+        x.requires_grad_()
+    return accumulate(model, batches)
+
+
+def emptying(model, batches):
+    total = accumulate(model, batches)
+    batches.clear()
+    return total
+
+
+def without_empty(all_batches):
+    """The mean of the means of the batches with labels that count, by the number of all or of these."""
+
+    def wrong(model, batches):
+        counted = [pair for pair in batches if real(pair[1])]
+        return accumulating(lambda y, _: 1 / len(batches if all_batches else counted))(model, counted)
+
+    return wrong
+
+
+def returning(value):
+    """The right gradients, and `value(losses, batches)` in place of the loss; the losses are its parts."""
+
+    def wrong(model, batches):
+        accumulate(model, batches)
+        with torch.no_grad():
+            items = sum(real(y) for _, y in batches)
+            losses = [cross_entropy(model.linear(x), y, reduction="sum").item() / items for x, y in batches]
+        return value(losses, batches)
+
+    return wrong
+
+
+def only_what_counts(model, batches):
+    return accumulate(model, [(x[y != -100], y[y != -100]) for x, y in batches])
 
 
 exercise(
@@ -1078,6 +1510,8 @@ exercise(
             "This is the mean of the batches' means: items of a small batch count for more. Add up the sums, "
             "and divide by the number of all items.",
             accumulating(lambda y, batches: 1 / len(batches)),
+            without_empty(True),
+            without_empty(False),
         ),
         mistake(
             "The gradients are too large: the batches' mean losses are added up and nothing divides them.",
@@ -1120,6 +1554,40 @@ exercise(
             accumulating(
                 lambda y, batches: 1 / sum(real(y) for _, y in batches), reduction="sum", whole=True
             ),
+        ),
+        mistake(
+            "The optimizer makes a step in your function, so the parameters have changed. Gradients only.",
+            with_a_step,
+        ),
+        mistake(
+            "You changed the model's mode by `train()` or `eval()`. Leave it in the mode that it is in.",
+            in_mode(True),
+            in_mode(False),
+        ),
+        mistake(
+            "You changed the batches: a label of -100 has become another, an x needs gradients now, or the "
+            "list has lost some. Work on copies.",
+            labels_cleared,
+            inputs_watched,
+            emptying,
+        ),
+        mistake(
+            "The gradients are right, but what you return is the loss of the last batch alone. Add them up.",
+            returning(lambda losses, batches: losses[-1]),
+            returning(lambda losses, batches: losses[-1] * sum(real(y) for _, y in batches)),
+        ),
+        mistake(
+            "The gradients are right, but what you return is the sum of the losses. Return the mean.",
+            returning(lambda losses, batches: sum(losses) * sum(real(y) for _, y in batches)),
+        ),
+        mistake(
+            "The gradients are right, but the loss is divided by the number of batches as well.",
+            returning(lambda losses, batches: sum(losses) / len(batches)),
+        ),
+        mistake(
+            "You hand the model only the rows that count. Each batch goes in whole: in a model whose rows "
+            "see one another, the others count, too.",
+            only_what_counts,
         ),
     ],
 )
@@ -1192,6 +1660,22 @@ def zero_for_none(pairs):
     return torch.zeros(()) if found is None else found
 
 
+def none_for_zero(pairs):
+    found = all_reduce([{"g": g} for g, _ in pairs], [n for _, n in pairs])["g"]
+    return None if found is None or not found.any() else found
+
+
+def none_for_zeros(pairs):
+    return all_reduce(
+        [{"g": g if g is not None and g.any() else None} for g, _ in pairs], [n for _, n in pairs]
+    )["g"]
+
+
+def as_float32(pairs):
+    found = all_reduce([{"g": g} for g, _ in pairs], [n for _, n in pairs])["g"]
+    return None if found is None else found.float()
+
+
 def two(*shapes, ranks=2):
     return [{f"layer.{i}": draw.floats(*shape) for i, shape in enumerate(shapes)} for _ in range(ranks)]
 
@@ -1216,6 +1700,19 @@ exercise(
         case("rank 0 did not use a layer", lacking(two((2, 2), (3,)), (0, "layer.1")), [2, 3]),
         case("no rank used a layer", lacking(two((2,), (2,)), (0, "layer.0"), (1, "layer.0")), [3, 5]),
         case("a rank without items", lacking(two((2,), ranks=2), (1, "layer.0")), [3, 0]),
+        case(
+            "gradients that are 0, or cancel out",
+            [
+                {"layer.0": torch.zeros(2), "layer.1": torch.tensor([0.5, -1.0])},
+                {"layer.0": torch.zeros(2), "layer.1": torch.tensor([-0.5, 1.0])},
+            ],
+            [4, 4],
+        ),
+        case(
+            "gradients of float64",
+            [{name: g.double() for name, g in rank.items()} for rank in two((2, 2), (3,))],
+            [2, 3],
+        ),
     ],
     mistakes=[
         mistake(
@@ -1241,6 +1738,26 @@ exercise(
         mistake(
             "A layer that no rank used has no gradient: None, not 0. An optimizer would decay it otherwise.",
             reducing(zero_for_none),
+            reducing(
+                lambda pairs: torch.zeros(2) if zero_for_none(pairs).dim() == 0 else zero_for_none(pairs)
+            ),
+            reducing(lambda pairs: sum(g * n for g, n in pairs if g is not None) / sum(n for _, n in pairs)),
+        ),
+        mistake(
+            "A name is missing in your dict: where no rank used a parameter, it stands there with None.",
+            lambda gradients, items: {
+                name: g for name, g in all_reduce(gradients, items).items() if g is not None
+            },
+        ),
+        mistake(
+            "A gradient of 0 is a gradient: an optimizer with momentum or decay moves such a parameter. Only "
+            "None means unused.",
+            reducing(none_for_zero),
+            reducing(none_for_zeros),
+        ),
+        mistake(
+            "Your result is float32 whatever the gradients are. It has their dtype.",
+            reducing(as_float32),
         ),
         mistake(
             "One rank lacks the gradient, and you drop it for all.",
@@ -1299,10 +1816,15 @@ def from_nought(rows, ranks):
     return [(0, 0) if start >= end else (start, end) for start, end in shards(rows, ranks)]
 
 
+def use_shards(answer, rows, ranks):
+    return whole(answer(rows, ranks), shards(rows, ranks))
+
+
 exercise(
     "10.10",
     "Who holds which rows",
     reference=shards,
+    use=use_shards,
     returns="the list",
     cases=[
         case("an even split", 8, 2),
@@ -1332,6 +1854,24 @@ exercise(
         mistake("These are sizes. Give (start, end) for each rank.", sizes_only),
         mistake("Your ends are the last row. As in a slice, the end is the row after it.", inclusive),
         mistake("A rank without rows has (rows, rows): it would begin where the rows end.", from_nought),
+        mistake(
+            "Your pairs are lists. A pair is a tuple (start, end).",
+            lambda rows, ranks: [list(pair) for pair in shards(rows, ranks)],
+        ),
+        mistake(
+            "Your pairs are in a tuple. Give a list of them.",
+            lambda rows, ranks: tuple(shards(rows, ranks)),
+        ),
+        mistake(
+            "The numbers are right, but floats. Rows are counted: give integers.",
+            lambda rows, ranks: [(float(start), float(end)) for start, end in shards(rows, ranks)],
+        ),
+        mistake(
+            "The starts run past the last row. Cut them at `rows`, as the ends.",
+            lambda rows, ranks: [
+                (r * up(rows, ranks), end) for r, (_, end) in enumerate(shards(rows, ranks))
+            ],
+        ),
     ],
 )
 
@@ -1407,6 +1947,46 @@ def late(setting, steps):
     return setting * 3 if steps < 20 else 1 - abs(setting - 0.01) * 5
 
 
+def early(setting, steps):
+    """Large rates are far ahead early, and a little behind in the end."""
+    return setting * 10 if steps < 20 else 1 - setting
+
+
+def gathering(join):
+    """A halving that judges by `join(the scores of a setting so far)`."""
+
+    def wrong(score, settings, steps):
+        so_far = {setting: [] for setting in settings}
+        while len(settings) > 1:
+            for setting in settings:
+                so_far[setting].append(score(setting, steps))
+            order = sorted(range(len(settings)), key=lambda i: -join(so_far[settings[i]]))
+            settings = [settings[i] for i in sorted(order[: up(len(settings), 2)])]
+            steps *= 2
+        return settings[0]
+
+    return wrong
+
+
+def best_first(score, settings, steps):
+    while len(settings) > 1:
+        scores = [score(setting, steps) for setting in settings]
+        order = sorted(range(len(settings)), key=lambda i: -scores[i])
+        settings, steps = [settings[i] for i in order[: up(len(settings), 2)]], 2 * steps
+    return settings[0]
+
+
+def all_steps_so_far(score, settings, steps):
+    total = steps
+    while len(settings) > 1:
+        scores = [score(setting, total) for setting in settings]
+        order = sorted(range(len(settings)), key=lambda i: -scores[i])
+        settings = [settings[i] for i in sorted(order[: up(len(settings), 2)])]
+        steps *= 2
+        total += steps
+    return settings[0]
+
+
 def middle(setting, steps):
     return 1 - (setting - 0.3) ** 2
 
@@ -1438,6 +2018,7 @@ exercise(
         case("ties", shown("level", level), [0.1, 0.9, 1.1, 0.8, 0.2, 1.2], 5),
         case("one setting: nothing to train", shown("middle", middle), [0.5], 10),
         case("two settings", shown("middle", middle), [0.8, 0.2], 100),
+        case("a large lead that is lost", shown("early", early), [0.4, 0.3, 0.2, 0.1], 10),
     ],
     mistakes=[
         mistake(
@@ -1466,6 +2047,22 @@ exercise(
         mistake(
             "Steps grow by the same amount each round; they double.",
             halving_with(grow=lambda steps: steps + 10),
+        ),
+        mistake(
+            "You add up a setting's scores over the rounds, or take their best or mean. Each round judges by "
+            "its own scores.",
+            gathering(sum),
+            gathering(max),
+            gathering(lambda scores: sum(scores) / len(scores)),
+        ),
+        mistake(
+            "You keep the better half in the order of the scores. It stays in the order of the list.",
+            best_first,
+        ),
+        mistake(
+            "Your steps are those of all rounds together. `score` trains from the start: twice the steps of "
+            "the round before.",
+            all_steps_so_far,
         ),
     ],
 )
