@@ -303,6 +303,24 @@ def end_by_end(score, truth, a, b, picks):
     return first[0] - second[0], first[1] - second[1]
 
 
+def by_rank(low, high):
+    """The interval out of the sorted differences: those at the places `low(n)` and `high(n)`, of n."""
+
+    def wrong(score, truth, a, b, picks):
+        found = sorted(gain(score, truth, a, b, pick, None) for pick in picks)
+        return found[low(len(found))], found[min(high(len(found)), len(found) - 1)]
+
+    return wrong
+
+
+def interpolated(how):
+    def wrong(score, truth, a, b, picks):
+        found = torch.tensor([gain(score, truth, a, b, pick, None) for pick in picks])
+        return tuple(found.quantile(share, interpolation=how).item() for share in (0.025, 0.975))
+
+    return wrong
+
+
 def answers(right, rows):
     """Truth of three classes, and two lists of answers that are right on about these shares."""
     truth = draw.integers(3, rows)
@@ -395,6 +413,30 @@ exercise(
             "This is the interval of the first model alone. Take its score minus the second's.",
             interval_with(lambda score, truth, a, b, pick, other: score(truth[pick], a[pick])),
         ),
+        mistake(
+            "The two ends are swapped: first the quantile 0.025, then 0.975.",
+            lambda *given: paired_interval(*given)[::-1],
+        ),
+        mistake(
+            "You pick a difference that occurs. `torch.quantile` interpolates between the two nearest, and "
+            "the card asks for its numbers.",
+            by_rank(lambda n: int(0.025 * n), lambda n: int(0.975 * n)),
+            by_rank(lambda n: int(0.025 * n), lambda n: int(0.975 * n) - 1),
+            by_rank(lambda n: round(0.025 * n), lambda n: round(0.975 * n)),
+            *[interpolated(how) for how in ("nearest", "lower", "higher", "midpoint")],
+        ),
+        mistake(
+            "You gave `score` its arguments in the other order: it is `score(truth, predicted)`.",
+            interval_with(
+                lambda score, truth, a, b, pick, other: (
+                    score(a[pick], truth[pick]) - score(b[pick], truth[pick])
+                )
+            ),
+        ),
+        mistake(
+            "You took the columns of `picks` for the draws. Each of its rows is one.",
+            lambda score, truth, a, b, picks: paired_interval(score, truth, a, b, picks.T),
+        ),
     ],
 )
 
@@ -464,6 +506,52 @@ def counted(a, b):
     return 2 * len(a & b) / (len(a) + len(b))
 
 
+def with_lists(likeness):
+    """Pairs by `likeness` of the lists of shingles, in which a repeated one stands several times."""
+
+    def cut(text, size):
+        words = words_of(text)
+        return [tuple(words[i : i + size]) for i in range(max(1, len(words) - size + 1))]
+
+    return pairs_with(cut=cut, alike=likeness)
+
+
+def of_lists(a, b):
+    return len([s for s in a if s in b]) / len(a + [s for s in b if s not in a])
+
+
+def of_counters(a, b):
+    return (Counter(a) & Counter(b)).total() / (Counter(a) | Counter(b)).total()
+
+
+def of_lengths(a, b):
+    both = len(set(a) & set(b))
+    return both / (len(a) + len(b) - both)
+
+
+def of_joined(text, size):
+    return {"".join(shingle) for shingle in shingles_of(text, size)}
+
+
+def without_order(text, size):
+    return {tuple(sorted(shingle)) for shingle in shingles_of(text, size)}
+
+
+def without_marks(text, size):
+    words = re.sub(r"[^\w\s]", "", text.lower()).split()
+    return {tuple(words[i : i + size]) for i in range(max(1, len(words) - size + 1))}
+
+
+def with_short_ends(text, size):
+    words = words_of(text)
+    return {tuple(words[i : i + size]) for i in range(len(words))}
+
+
+def single_if_short(text, size):
+    words = words_of(text)
+    return shingles_of(text, size) if len(words) >= size else {(word,) for word in words}
+
+
 PRESS = [
     "Shares rose sharply on Monday after the bank raised its forecast for the year.",
     "Shares rose sharply on Monday, after the bank RAISED its forecast for the year!",
@@ -496,8 +584,11 @@ exercise(
         case("repeated words", ["rain rain rain rain", "rain rain"], 1, 0.9),
         case("a word in two", ["to day", "today"], 2, 0.5),
         case("a quote", ["a b c d", "a b c d e f g h i j"], 3, 0.5),
+        case("a quote stands behind", ["a b c d e f g h i j", "a b c d"], 3, 0.5),
         case("half of it rewritten", ["a b c d e f", "a b c d x y"], 2, 0.55),
         case("a word put in front", ["late a b c d e f g h i", "a b c d e f g h i"], 3, 0.6),
+        case("a word three times over", ["rain rain rain wind", "rain sun"], 1, 0.5),
+        case("hyphen and apostrophe", ["the bank's well-known fund", "the bank s well known fund"], 2, 0.9),
     ],
     mistakes=[
         mistake(
@@ -556,6 +647,42 @@ exercise(
             pairs_with(
                 cut=lambda text, size: {text.lower()[i : i + size] for i in range(len(text) - size + 1)}
             ),
+        ),
+        mistake(
+            "Repeated shingles count several times. A text's shingles are a set: each counts once.",
+            with_lists(of_lists),
+            with_lists(of_counters),
+            with_lists(of_lengths),
+        ),
+        mistake(
+            'The words of a shingle are joined without a space, so "to day" is "today". Take a tuple.',
+            pairs_with(cut=of_joined),
+        ),
+        mistake(
+            "The words inside a shingle have lost their order. Take a tuple of them, as they stand.",
+            pairs_with(cut=without_order),
+        ),
+        mistake(
+            "You delete the punctuation and split at spaces, which glues together what a hyphen or an "
+            "apostrophe parts. "
+            'Take the words by re.findall(r"\\w+", …).',
+            pairs_with(cut=without_marks),
+        ),
+        mistake(
+            "At the end of a text your shingles get shorter than `size`. Only a text with fewer words has a "
+            "shorter one.",
+            pairs_with(cut=with_short_ends),
+        ),
+        mistake(
+            "A text with fewer words than a shingle has one shingle, all its words; you took each as one.",
+            pairs_with(cut=single_if_short),
+        ),
+        mistake(
+            "You divide by the size of one of the two sets, the first, the second or the larger. Jaccard "
+            "divides by the union.",
+            pairs_with(alike=lambda a, b: len(a & b) / len(a)),
+            pairs_with(alike=lambda a, b: len(a & b) / len(b)),
+            pairs_with(alike=lambda a, b: len(a & b) / max(len(a), len(b))),
         ),
     ],
 )
@@ -617,6 +744,47 @@ def empty_bins(probabilities, truth, bins):
     return sum(found).item()
 
 
+def placed(place):
+    """The calibration error whose rows are in the bins `place(confidence, bins, probabilities)`."""
+
+    def wrong(probabilities, truth, bins):
+        sure, said = probabilities.max(dim=1)
+        right, found = (said == truth).float(), place(sure, bins, probabilities)
+        return sum(abs((sure[found == i] - right[found == i]).sum().item()) for i in found.unique()) / len(
+            truth
+        )
+
+    return wrong
+
+
+def by_uniform(sure, bins, probabilities):
+    least = 1 / probabilities.shape[1]
+    return ((sure - least) / (1 - least) * bins).long().clamp(0, bins - 1)
+
+
+def equally_full(sure, bins, probabilities):
+    place = torch.zeros(len(sure), dtype=torch.int64)
+    for number, rows in enumerate(sure.argsort().chunk(bins)):
+        place[rows] = number
+    return place
+
+
+def from_the_middle(probabilities, truth, bins):
+    sure, said = probabilities.max(dim=1)
+    right = (said == truth).float()
+    place = (sure * bins).long().clamp(max=bins - 1)
+    return sum(
+        abs(((place[place == i] + 0.5) / bins - right[place == i]).sum().item()) for i in range(bins)
+    ) / len(truth)
+
+
+def honest(rows, classes):
+    """Probabilities, and a truth drawn from them: the gaps of the bins have either sign."""
+    logits = 1.5 * draw.floats(rows, classes)
+    uniform = (draw.integers(10**6, rows, classes) + 0.5) / 10**6
+    return logits.softmax(dim=1), (logits - (-uniform.log()).log()).argmax(dim=1)
+
+
 exercise(
     "11.5",
     "Expected calibration error",
@@ -645,6 +813,7 @@ exercise(
             torch.tensor([0, 1, 2, 3, 1]),
             15,
         ),
+        case("too sure here, too modest there", *honest(90, 3), 10),
     ],
     mistakes=[
         mistake(
@@ -686,6 +855,43 @@ exercise(
             "All rows went into one bin: mean confidence against accuracy. Then too sure and too modest "
             "cancel.",
             lambda probabilities, truth, bins: calibration_error(probabilities, truth, 1),
+        ),
+        mistake(
+            "A confidence of exactly 1 has a bin of its own. It belongs to the last of the `bins`.",
+            placed(lambda sure, bins, probabilities: (sure * bins).long()),
+        ),
+        mistake(
+            "Your bins are of another width, or moved: `.long()` of confidence times `bins`, not rounded.",
+            placed(lambda sure, bins, probabilities: (sure * bins).round().long()),
+            placed(lambda sure, bins, probabilities: (sure * bins).round().long().clamp(max=bins - 1)),
+            placed(lambda sure, bins, probabilities: (sure * (bins - 1)).long()),
+            placed(lambda sure, bins, probabilities: (sure * (bins - 1)).round().long()),
+        ),
+        mistake(
+            "Your bins begin at the lowest confidence that there can be. They divide all of 0 to 1.",
+            placed(by_uniform),
+        ),
+        mistake(
+            "Your bins hold equally many rows. Here they are equally wide.",
+            placed(equally_full),
+        ),
+        mistake(
+            "You took the middle of a bin for its confidence. It is the mean over the rows in it.",
+            from_the_middle,
+        ),
+        mistake(
+            "The gaps are added up and not divided by the number of rows, or the result is in percent.",
+            lambda probabilities, truth, bins: len(truth) * calibration_error(probabilities, truth, bins),
+            lambda probabilities, truth, bins: 100 * calibration_error(probabilities, truth, bins),
+        ),
+        mistake(
+            "You took the gap row by row. It is between two means, of all rows in a bin.",
+            lambda probabilities, truth, bins: (
+                (probabilities.amax(dim=1) - (probabilities.argmax(dim=1) == truth).float())
+                .abs()
+                .mean()
+                .item()
+            ),
         ),
     ],
 )
@@ -895,6 +1101,33 @@ def strictly(p, positive, threshold, c_fp, c_fn):
     return c_fp * (said & ~positive).sum().item() + c_fn * (positive & ~said).sum().item()
 
 
+def first_of(tried, later=False):
+    """The first of the cheapest in the order of `tried(p)` (`later`: the last), another for infinity."""
+
+    def wrong(p, positive, c_fp, c_fn):
+        candidates = tried(p.tolist())
+        return min(
+            candidates[::-1] if later else candidates, key=lambda t: total_cost(p, positive, t, c_fp, c_fn)
+        )
+
+    return wrong
+
+
+def row_by_row(p, positive, c_fp, c_fn):
+    """A sweep over the sorted rows that may stop between two rows of one probability."""
+    order = p.argsort(descending=True, stable=True)
+    hits = positive[order].float()
+    alarms, found = (torch.cat([hits.new_zeros(1), part.cumsum(0)]) for part in (1 - hits, hits))
+    best = int((c_fp * alarms + c_fn * (hits.sum() - found)).argmin())
+    return p[order][best - 1].item() if best else math.inf
+
+
+def between(p, positive, c_fp, c_fn):
+    values = sorted(set(p.tolist()), reverse=True)
+    tried = [math.inf, *[(a + b) / 2 for a, b in itertools.pairwise(values)], 0.0]
+    return min(tried, key=lambda t: total_cost(p, positive, t, c_fp, c_fn))
+
+
 def of_rates(p, positive, threshold, c_fp, c_fn):
     said = p >= threshold
     return c_fp * said[~positive].float().mean().item() + c_fn * (~said)[positive].float().mean().item()
@@ -986,6 +1219,41 @@ exercise(
                 p, positive, cheapest_threshold(p, positive, c_fp, c_fn), c_fp, c_fn
             ),
         ),
+        mistake(
+            "You try the values in the order of the rows and keep the first (or last) of equally cheap ones. "
+            "Sort them: of equally cheap ones the largest is asked for.",
+            first_of(lambda p: [*p, math.inf]),
+            first_of(lambda p: [math.inf, *p]),
+            first_of(lambda p: [*p, math.inf], later=True),
+            first_of(lambda p: [math.inf, *p], later=True),
+        ),
+        mistake(
+            "Infinity comes last in your search, so that it loses where it is as cheap as another. It is the "
+            "largest: try it first.",
+            first_of(lambda p: [*sorted(p, reverse=True), math.inf]),
+        ),
+        mistake(
+            "Of equally cheap ones your search keeps the one tried last (`<=`). Going down, only a smaller "
+            "cost may replace the best.",
+            first_of(lambda p: [*sorted(p, reverse=True), math.inf], later=True),
+        ),
+        mistake(
+            "Your sweep stops between rows of the same probability. A threshold takes all of them or none: "
+            "compare costs only where the value changes.",
+            row_by_row,
+        ),
+        mistake(
+            'For "nobody" you take another number than math.inf. The card asks for infinity, which no '
+            "probability ever reaches.",
+            first_of(lambda p: [1.0, *sorted(p, reverse=True)]),
+            first_of(lambda p: [1.1, *sorted(p, reverse=True)]),
+            first_of(lambda p: [max(p) + 1, *sorted(p, reverse=True)]),
+            first_of(lambda p: [2.0, *sorted(p, reverse=True)]),
+        ),
+        mistake(
+            "You tried the middles between probabilities. Try the probabilities themselves, and math.inf.",
+            between,
+        ),
     ],
 )
 
@@ -1004,10 +1272,20 @@ def rows_with(first=1.96, second=0.84, inner=None, power=2, end=math.ceil, scale
     return wrong
 
 
+# Stands for a right number that is a float, in a verdict as "the type is float": else 312.0 passes for 312.
+Float = type("float", (str,), {})
+
+
+def use_rows_needed(answer, differ, gain):
+    found = answer(differ, gain)
+    return Float("right") if isinstance(found, float) and found == rows_needed(differ, gain) else found
+
+
 exercise(
     "11.9",
     "How many test rows?",
     reference=rows_needed,
+    use=use_rows_needed,
     returns="the number of rows",
     cases=[
         case("one row in ten differs, one point", 0.1, 0.01),
@@ -1016,12 +1294,14 @@ exercise(
         case("one wins always", 0.1, 0.1),
         case("three points", 0.15, 0.03),
         case("half a point", 0.04, 0.005),
+        case("a tenth of a point", 0.1, 0.001),
     ],
     mistakes=[
         mistake(
-            "The number is rounded down or left with decimals; round it up.",
+            "The number is rounded down, rounded to the nearest or left with decimals; round it up.",
             rows_with(end=int),
             rows_with(end=lambda n: n),
+            rows_with(end=round),
         ),
         mistake(
             "Without the second term the difference is found only every other time: that is a power of 50 %.",
@@ -1059,6 +1339,38 @@ exercise(
             "The terms are squared one by one. Add them first, then square.",
             lambda differ, gain: math.ceil((1.96**2 * differ + 0.84**2 * (differ - gain**2)) / gain**2),
         ),
+        mistake(
+            "The number is right, but a float. Rows are counted: `math.ceil` gives an int.",
+            lambda differ, gain: float(rows_needed(differ, gain)),
+        ),
+        mistake(
+            "Your z have more digits than the card's. It asks for 1.96 and 0.84 as they are printed.",
+            rows_with(first=1.959963984540054, second=0.8416212335729143),
+            rows_with(first=1.959964, second=0.841621),
+            rows_with(second=0.8416212335729143),
+            rows_with(second=0.8416),
+            rows_with(second=0.842),
+            rows_with(first=1.959963984540054),
+        ),
+        mistake(
+            "The two z are exchanged: 1.96 stands at the first root, 0.84 at the second.",
+            rows_with(first=0.84, second=1.96),
+        ),
+        mistake(
+            "The gain divides only one of the terms, or is not squared with the rest: (…)² / gain² is "
+            "((…) / gain)².",
+            lambda differ, gain: math.ceil(
+                (1.96 * differ**0.5 + 0.84 * (differ - gain**2) ** 0.5 / gain) ** 2
+            ),
+            lambda differ, gain: math.ceil(
+                (1.96 * differ**0.5 + 0.84 * (differ - gain**2) ** 0.5) ** 2 / gain
+            ),
+            lambda differ, gain: math.ceil((1.96 * differ**0.5 + 0.84 * (differ - gain**2) ** 0.5) / gain**2),
+        ),
+        mistake(
+            "gain² is added under the second root. It is taken away from differ.",
+            rows_with(inner=lambda differ, gain: (differ + gain**2) ** 0.5),
+        ),
     ],
 )
 
@@ -1067,9 +1379,19 @@ exercise(
 # Words that a test of invariance must leave alone, for they carry the judgement.
 OPINION = set(
     """
-    not no never nothing nor without hardly n't but good bad great best worst better worse dull boring funny
-    moving touching love loved hate hated enjoy enjoyable beautiful brilliant awful terrible poor weak strong
-    fine fun tedious clever smart stupid silly fresh stale charming predictable original excellent
+    not no never nothing nobody nor without hardly barely scarcely n't cannot but too lack lacks lacking
+    fail fails failed failure good bad great best worst better worse dull boring boredom funny unfunny
+    hilarious moving touching love loved loves hate hated hates enjoy enjoyed enjoyable beautiful
+    beautifully brilliant brilliantly awful terrible terribly horrible dreadful poor poorly weak weaker
+    weakest strong stronger fine finest fun tedious tedium clever smart stupid silly fresh stale charming
+    charm predictable original excellent superb wonderful amazing fantastic marvelous terrific perfect
+    perfectly masterpiece mediocre lame pathetic mess disaster waste wasted worth worthy worthless
+    gripping compelling engaging entertaining delight delightful lovely gorgeous memorable forgettable
+    powerful powerless intelligent witty lazy laziest lazily careless carelessly warm warmth cold flat
+    shallow bland tired sluggish slow ugly annoying annoyingly disappointing disappointingly
+    disappointment unfortunately fortunately sadly luckily thankfully happily badly nice pleasant
+    unpleasant interesting uninteresting pointless flawed flaw flaws holes splendid magnificent remarkable
+    disgusting ridiculous overrated underrated recommend recommended needed needless long short
     """.split()
 )
 LEAST_PAIRS = 8
@@ -1108,6 +1430,22 @@ def pairs_by(change):
     return lambda reviews: [(review, change(review)) for review in reviews]
 
 
+def judging(words):
+    """Which of these carry a judgement, in small letters and without punctuation."""
+    plain = {word.lower().strip('.,;:!?()"*') for word in words}
+    return {word for word in plain if word in OPINION or word.endswith("n't")}
+
+
+def longest_common(one, other):
+    """How many words can be kept in their order to come from one list to the other."""
+    lengths = [0] * (len(other) + 1)
+    for word in one:
+        above = lengths[:]
+        for place, match in enumerate(other):
+            lengths[place + 1] = above[place] + 1 if word == match else max(above[place + 1], lengths[place])
+    return lengths[-1]
+
+
 def judge_pairs(pairs, reviews):
     if not isinstance(pairs, list) or not all(isinstance(p, tuple) and len(p) == 2 for p in pairs):
         return "a list of tuples (before, after) is asked for"
@@ -1119,11 +1457,13 @@ def judge_pairs(pairs, reviews):
         if before.split() == after.split():
             return f"nothing was changed in {before!r}: leave such a review out"
         lost, new = Counter(before.split()), Counter(after.split())
-        lost, new = lost - new, new - lost
-        if changed := sorted(OPINION & (set(lost) | set(new))):
+        stay, lost, new = lost & new, lost - new, new - lost
+        if changed := sorted(judging(lost) ^ judging(new)):
             return f"{changed[0]!r} carries the judgement, and you took it away or put it in: {after!r}"
-        if max(sum(lost.values()), sum(new.values())) > 3:
+        if max(lost.total(), new.total()) > 3:
             return f"more than three words are changed, so the meaning may be, too: {after!r}"
+        if longest_common(before.split(), after.split()) < stay.total():
+            return f"the words that stay are in another order, which can turn the meaning round: {after!r}"
     if len(pairs) < LEAST_PAIRS:
         return f"{len(pairs)} pairs; make at least {LEAST_PAIRS} of these {len(reviews)} reviews"
     return ""
@@ -1164,6 +1504,26 @@ exercise(
         mistake(
             "You gave the changed texts alone. A pair keeps the review as it was, to compare with.",
             lambda reviews: [after for _, after in invariance_pairs(reviews)],
+        ),
+        mistake(
+            "The words that stay are in another order: that can turn the meaning round, and the answer.",
+            lambda reviews: [(review, " ".join(review.split()[::-1])) for review in reviews],
+            lambda reviews: [(review, " ".join(sorted(review.split()))) for review in reviews],
+            lambda reviews: [
+                (review, " ".join([*review.split()[1:], review.split()[0]])) for review in reviews
+            ],
+        ),
+        mistake(
+            "All words are changed, if only to capitals: more than three in a pair. Keep the change small.",
+            pairs_by(str.upper),
+            pairs_by(str.title),
+        ),
+        mistake(
+            "What you put in carries a judgement, and may turn the verdict round. Take something harmless.",
+            pairs_by(lambda review: "wonderful , " + review),
+            pairs_by(lambda review: "unfortunately , " + review),
+            pairs_by(lambda review: review + " BORING !"),
+            pairs_by(lambda review: review.replace(" .", " , great fun .")),
         ),
     ],
 )
