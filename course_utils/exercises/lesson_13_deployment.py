@@ -142,6 +142,7 @@ exercise(
         case("all negative", -draw.floats(9).abs() - 0.5),
         case("all zero", torch.zeros(3)),
         case("small numbers", 0.002 * draw.floats(12)),
+        case("both ends half way between two steps", torch.tensor([-127.5, 0.0, 3.0, 127.5])),
     ],
     mistakes=[
         mistake(
@@ -168,6 +169,10 @@ exercise(
             "This is symmetric quantisation to int8, with the zero point 0. The card wants the affine one: "
             "uint8, with a zero point.",
             quantise_symmetric,
+        ),
+        mistake(
+            "What does not fit into 0 to 255 wraps round: 256 becomes 0. Hold it inside by clamp.",
+            quantise_with(clamped=False),
         ),
         mistake(
             "q is not uint8; 8 bits are what this is for.",
@@ -311,6 +316,7 @@ exercise(
         case("seven times, p50", TIMES[:7], 50),
         case("one time", [5.0], 95),
         case("forty times, p95", [round(t, 3) for t in draw.floats(40).exp().tolist()], 95),
+        case("two hundred times, p95", [round(t, 3) for t in draw.floats(200).exp().tolist()], 95),
         case("a hundred times, p7", [round(t, 3) for t in draw.floats(100).exp().tolist()], 7),
     ],
     mistakes=[
