@@ -1,9 +1,11 @@
 """Lesson 13 on fresh inputs: fingerprints, eight bits, percentiles, the batcher, and another file."""
 
 import hashlib
+import queue
 import threading
 import time
 import types
+from concurrent.futures import Future
 
 import lessons
 import nbformat
@@ -19,14 +21,24 @@ from course_utils.exercises import lesson_13_deployment as declared
 from course_utils.service import app
 
 LESSON = lessons.read(lessons.FOLDER / "13_deployment.ipynb")
-NAMES = "fingerprint_of affine symmetric whole_numbers nearest_rank made_up Joiner finish close".split()
+NAMES = "fingerprint_of affine symmetric whole_numbers nearest_rank made_up".split()
 
 
 @pytest.fixture(scope="module")
 def own():
-    found = types.SimpleNamespace(**lessons.definitions(LESSON, *NAMES))
-    found.Joiner.finish, found.Joiner.close = found.finish, found.close
-    return found
+    return types.SimpleNamespace(**lessons.definitions(LESSON, *NAMES))
+
+
+@pytest.fixture(scope="module")
+def joiner_class():
+    """The lesson's micro-batcher: its two folded cells, and nothing that they only name."""
+    namespace = {"queue": queue, "threading": threading, "Future": Future}
+    titles = ("# @title The lesson's own micro-batcher", "# @title … and how it answers and ends")
+    cells = [cell for cell in LESSON.code if cell.source.startswith(titles)]
+    assert len(cells) == 2
+    for cell in cells:
+        exec(cell.source, namespace)
+    return namespace["Joiner"]
 
 
 def drawn(seed, *shape):
@@ -116,7 +128,7 @@ def test_a_made_up_batch_has_its_shape_and_no_padding(own):
     assert batch["attention_mask"].all() and batch["input_ids"].min() > 103
 
 
-def test_the_lessons_batcher_answers_each_and_joins_what_waits(own):
+def test_the_lessons_batcher_answers_each_and_joins_what_waits(joiner_class):
     gate, begun = threading.Event(), threading.Event()
 
     def predict(texts):
@@ -126,7 +138,7 @@ def test_the_lessons_batcher_answers_each_and_joins_what_waits(own):
             raise ValueError("no")
         return [text.upper() for text in texts]
 
-    joiner = own.Joiner(predict, 4)
+    joiner = joiner_class(predict, 4)
     futures = [joiner.ask("first")]
     assert begun.wait(60)
     futures += [joiner.ask(f"text {i}") for i in range(9)]
