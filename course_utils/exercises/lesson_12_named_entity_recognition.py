@@ -95,6 +95,7 @@ exercise(
         case("two names side by side", "ParisFrance", [(0, 5, "LOC"), (5, 11, "LOC")]),
         case("quotation marks", '"It\'s U2"', [(6, 8, "ORG")]),
         case("the whole text", "Rio", [(0, 3, "LOC")]),
+        case("spaces at both ends", " Ann left ", [(1, 4, "PER")]),
     ],
     mistakes=[
         mistake(
@@ -203,6 +204,49 @@ def tagged_in_one_pass(words, spans):
     return tags
 
 
+def begun_in_a_word(words, spans):
+    """B- where the name's first character lies in a word: a name that begins at a space has none."""
+    tags = ["O"] * len(words)
+    for start, end, label in spans:
+        for i, (a, b) in enumerate(words):
+            if a <= start < b:
+                tags[i] = "B-" + label
+            elif start < a < end:
+                tags[i] = "I-" + label
+    return tags
+
+
+def begun_at_a_word(words, spans):
+    """B- only where a word begins exactly with the name."""
+    return [
+        next(
+            (("B-" if a == start else "I-") + kind for start, end, kind in spans if a < end and start < b),
+            "O",
+        )
+        for a, b in words
+    ]
+
+
+def begun_behind_o(words, spans):
+    """I- behind any name, whatever its label."""
+    tags = []
+    for a, b in words:
+        kind = next((label for start, end, label in spans if a < end and start < b), None)
+        tags.append("O" if kind is None else ("I-" if tags and tags[-1] != "O" else "B-") + kind)
+    return tags
+
+
+def stopping_at_no_words(words, spans):
+    tags = ["O"] * len(words)
+    for start, end, label in spans:
+        inside = [i for i, (a, b) in enumerate(words) if a < end and start < b]
+        if not inside:
+            return tags
+        for position, i in enumerate(inside):
+            tags[i] = ("I-" if position else "B-") + label
+    return tags
+
+
 def bioes(position, count, label):
     first, last = position == 0, position == count - 1
     return ("S-" if first and last else "B-" if first else "E-" if last else "I-") + label
@@ -233,6 +277,10 @@ exercise(
         case("words without a space between", [(0, 2), (2, 3), (3, 6)], [(2, 3, "LOC")]),
         case("a name of four words", words_of("the House of Commons Committee"), [(4, 30, "ORG")]),
         case("a name between two words", [(0, 3), (5, 9)], [(3, 5, "PER")]),
+        case("two kinds side by side", words_of("Arsenal Wenger left"), [(0, 7, "ORG"), (8, 14, "PER")]),
+        case("the middle of a word", [(0, 13), (14, 18)], [(3, 10, "MISC")]),
+        case("a name that begins at a space", [(0, 4), (5, 11), (12, 15)], [(4, 15, "PER")]),
+        case("no word, and then a name", [(0, 3), (5, 9)], [(3, 5, "PER"), (5, 9, "PER")]),
     ],
     mistakes=[
         mistake(
@@ -286,6 +334,31 @@ exercise(
         mistake(
             "The spans may come in any order, and your way through them needs them sorted.",
             tagged_in_one_pass,
+        ),
+        mistake(
+            "You ask whether an end of the word lies in the name. A name may lie inside the word.",
+            tagged(belongs=lambda a, b, start, end: start <= a < end or start < b <= end),
+        ),
+        mistake(
+            "B- is only where the name's first character stands, or a word begins with the name. A name may "
+            "begin at a space or inside a word: the first word that belongs to it has B-.",
+            begun_in_a_word,
+            begun_at_a_word,
+            lambda words, spans: [
+                next(
+                    (("B-" if s >= a else "I-") + kind for s, end, kind in spans if a < end and s < b),
+                    "O",
+                )
+                for a, b in words
+            ],
+        ),
+        mistake(
+            "A word behind any name has I-. Another name begins there, and its first word has B-.",
+            begun_behind_o,
+        ),
+        mistake(
+            "A span without a word ends your loop, and the names behind it are lost. Go on with the next.",
+            stopping_at_no_words,
         ),
         mistake("These are BIOES tags, another scheme. BIO knows B-, I- and O.", tagged(tag=bioes)),
         mistake(
@@ -374,6 +447,37 @@ def aligned_short(tags, word_ids, ids):
     ]
 
 
+def aligned_round_the_end(tags, word_ids, ids):
+    return [
+        -100 if word is None or word == word_ids[i - 1] else ids[tags[word]]
+        for i, word in enumerate(word_ids)
+    ]
+
+
+def aligned_from_word_0(keep=True):
+    """Begins as if word 0 had been before; with `keep` special tokens do not change what was before."""
+
+    def wrong(tags, word_ids, ids):
+        labels, last = [], 0
+        for word in word_ids:
+            labels.append(-100 if word is None or word == last else ids[tags[word]])
+            last = word if word is not None or not keep else last
+        return labels
+
+    return wrong
+
+
+def aligned_between_specials(tags, word_ids, ids):
+    return [-100, *align_labels(tags, word_ids[1:-1], ids), -100]
+
+
+def numbers_and_kind(align_labels, tags, word_ids, ids):
+    """The labels, and whether all are whole numbers: the engine takes 1.0 for 1."""
+    labels = align_labels(tags, word_ids, ids)
+    floats = isinstance(labels, list) and any(isinstance(label, float) for label in labels)
+    return {"the list": labels, "the type of the numbers": "float" if floats else "int"}
+
+
 def inside_of(tag, ids):
     return ids["I-" + tag[2:]] if tag != "O" else ids["O"]
 
@@ -382,6 +486,7 @@ exercise(
     "12.3",
     "Labels for pieces",
     reference=align_labels,
+    use=numbers_and_kind,
     returns="the labels",
     cases=[
         case("every word one piece", ["O", "B-LOC"], [None, 0, 1, None], IDS),
@@ -397,6 +502,9 @@ exercise(
         case("a word that gave no piece", ["O", "B-LOC", "B-PER"], [None, 0, 2, 2, None], IDS),
         case("neighbours with one tag", ["I-ORG", "I-ORG", "O", "O"], [None, 0, 1, 2, 2, 3, None], IDS),
         case("other numbers", ["B-X", "O"], [None, 0, 0, 1, None], {"B-X": 0, "I-X": 1, "O": 2}),
+        case("numbers with gaps", ["B-PER", "O"], [None, 0, 1, None], {"O": 5, "B-PER": 7}),
+        case("one word of two pieces, no special tokens", ["B-PER"], [0, 0], IDS),
+        case("two words, no special tokens", ["B-PER", "O"], [0, 0, 1], IDS),
     ],
     mistakes=[
         mistake(
@@ -437,8 +545,33 @@ exercise(
             aligned_by_counting,
         ),
         mistake(
-            "`not word` is true of None *and* of word 0. Ask `word is None`.",
+            "Word 0 never has its label: either you ask `not word`, which is true of None *and* of 0, or you "
+            "say that the word before the first token is 0. Ask `word is None`, and start with None.",
             aligned_by_truth,
+            aligned_from_word_0(),
+        ),
+        mistake(
+            "You begin as if word 0 had been before: start with None.",
+            aligned_from_word_0(keep=False),
+        ),
+        mistake(
+            "Before the first token there is none. `word_ids[i - 1]` is the *last* one where i is 0.",
+            aligned_round_the_end,
+        ),
+        mistake(
+            "You take it for granted that the first and the last token are special. Ask `word is None`.",
+            aligned_between_specials,
+        ),
+        mistake(
+            "You number the tags yourself; their numbers stand in `ids`.",
+            lambda tags, word_ids, ids: align_labels(tags, word_ids, {tag: i for i, tag in enumerate(ids)}),
+            lambda tags, word_ids, ids: align_labels(
+                tags, word_ids, {tag: i for i, tag in enumerate(sorted(set(tags)))}
+            ),
+        ),
+        mistake(
+            "The labels are floats. They are numbers of classes, whole numbers of type int.",
+            lambda tags, word_ids, ids: list(map(float, align_labels(tags, word_ids, ids))),
         ),
         mistake(
             "You compare tags with the one before, so a word with the same tag as its neighbour is left out. "
@@ -555,6 +688,17 @@ def last_label(words, tags):
     return spans
 
 
+def joined_by_places(words, tags):
+    """An I- goes on where no more than one character lies between."""
+    spans = []
+    for (start, end), tag in zip(words, tags, strict=True):
+        if tag[0] == "I" and spans and spans[-1][2] == tag[2:] and start - spans[-1][1] <= 1:
+            spans.append((spans.pop()[0], end, tag[2:]))
+        elif tag != "O":
+            spans.append((start, end, tag[2:]))
+    return spans
+
+
 SIX = words_of("Marr met Ann Lee in Bonn")
 
 exercise(
@@ -574,6 +718,9 @@ exercise(
         case("I- behind a gap", SIX, ["B-PER", "O", "I-PER", "O", "O", "I-LOC"]),
         case("I- of two kinds", SIX, ["O", "I-LOC", "I-ORG", "I-LOC", "O", "O"]),
         case("everything one name", SIX, ["B-ORG", "I-ORG", "I-ORG", "I-ORG", "I-ORG", "I-ORG"]),
+        case("a word without spaces between", [(0, 3), (3, 4), (4, 7)], ["B-PER", "O", "I-PER"]),
+        case("two spaces in a name", [(0, 3), (5, 8)], ["B-PER", "I-PER"]),
+        case("labels that begin alike", [(0, 3), (4, 9)], ["B-ORG", "I-ORIGIN"]),
         case("no words", [], []),
     ],
     mistakes=[
@@ -600,6 +747,11 @@ exercise(
             "An I- behind a gap of O goes on with the name before the gap. It begins a new one.",
             joined_over_gaps,
             joined_over_gaps_of_a_kind,
+        ),
+        mistake(
+            "You judge by the characters between two words. *Just before* means the word before in the list, "
+            "and its tag says whether a name goes on.",
+            joined_by_places,
         ),
         mistake(
             "These are numbers of words; places in the text are asked for, which stand in `words`.",
@@ -664,6 +816,30 @@ def scored_in_one_pot(gold, found):
     return ratio(right, len(b)), ratio(right, len(a)), ratio(2 * right, len(a) + len(b))
 
 
+def scored_in_one_list(gold, found):
+    a, b = [span for row in gold for span in row], [span for row in found for span in row]
+    right = sum(span in a for span in b)
+    return ratio(right, len(b)), ratio(right, len(a)), ratio(2 * right, len(a) + len(b))
+
+
+def scored_in_one_set(gold, found):
+    a, b = [span for row in gold for span in row], [span for row in found for span in row]
+    right = len(set(a) & set(b))
+    return ratio(right, len(b)), ratio(right, len(a)), ratio(2 * right, len(a) + len(b))
+
+
+def scored_by_position(order):
+    """The first found name is compared with the first true one, the second with the second."""
+
+    def wrong(gold, found):
+        pairs = [zip(order(a), order(b), strict=False) for a, b in zip(gold, found, strict=True)]
+        right = sum(one == other for pair in pairs for one, other in pair)
+        asserted, wanted = sum(map(len, found)), sum(map(len, gold))
+        return ratio(right, asserted), ratio(right, wanted), ratio(2 * right, asserted + wanted)
+
+    return wrong
+
+
 def mean_of_sentences(gold, found):
     rows = [entity_scores([a], [b]) for a, b in zip(gold, found, strict=True)]
     return tuple(sum(column) / len(rows) for column in zip(*rows, strict=True))
@@ -706,12 +882,26 @@ exercise(
             [[(0, 4, "PER"), (10, 15, "ORG"), (20, 24, "LOC")]],
         ),
         case("the same place in two sentences", [[(0, 4, "PER")], [(0, 4, "PER")]], [[(0, 4, "PER")], []]),
+        case("a name missed before a right one", [[(0, 4, "PER"), (9, 11, "ORG")]], [[(9, 11, "ORG")]]),
+        case(
+            "in another order",
+            [[(9, 11, "ORG"), (0, 4, "PER")], [(5, 7, "LOC")]],
+            [[(0, 4, "PER"), (9, 11, "ORG")], []],
+        ),
     ],
     mistakes=[
         mistake(
             "All sentences went into one pot, where (0, 4, PER) of one sentence is that of another. Count "
             "each sentence by itself, then add.",
             scored_in_one_pot,
+            scored_in_one_list,
+            scored_in_one_set,
+        ),
+        mistake(
+            "You compare the first name with the first, the second with the second. One missed name moves "
+            "all behind it: ask whether the name is in the other list.",
+            scored_by_position(list),
+            scored_by_position(sorted),
         ),
         mistake(
             "This is the mean over the sentences. Add up the counts of all sentences, then divide once.",
@@ -748,6 +938,10 @@ exercise(
             "Sentences without a name are left out, and with them all that was found there by mistake.",
             scored(keep=lambda a, b: a),
             scored(keep=lambda a, b: a and b),
+        ),
+        mistake(
+            "Sentences in which nothing was found are left out, and with them all that was missed there.",
+            scored(keep=lambda a, b: b),
         ),
         mistake(
             "Where there is nothing to divide by, the card asks for 0.0.",
@@ -829,6 +1023,55 @@ def longest_anywhere(words, names):
     return sorted(found)
 
 
+def in_the_lists_order(words, names):
+    found, at = [], 0
+    while at < len(words):
+        for name, label in names.items():
+            if tuple(words[at : at + len(name)]) == name:
+                found.append((at, at + len(name), label))
+                at += len(name)
+                break
+        else:
+            at += 1
+    return found
+
+
+def matched_while(goes_on):
+    """`longest_match` that stops its way through the words elsewhere."""
+
+    def wrong(words, names):
+        longest = max(map(len, names), default=0)
+        found, at = [], 0
+        while goes_on(at, len(words), longest):
+            for length in range(min(longest, len(words) - at), 0, -1):
+                name = tuple(words[at : at + length])
+                if name in names:
+                    found.append((at, at + length, names[name]))
+                    at += length
+                    break
+            else:
+                at += 1
+        return found
+
+    return wrong
+
+
+def longest_room_untried(words, names):
+    """The longest length that has room is left out at each place."""
+    longest = max(map(len, names), default=0)
+    found, at = [], 0
+    while at < len(words):
+        for length in range(min(longest, len(words) - at) - 1, 0, -1):
+            name = tuple(words[at : at + length])
+            if name in names:
+                found.append((at, at + length, names[name]))
+                at += length
+                break
+        else:
+            at += 1
+    return found
+
+
 def once_each(words, names):
     seen, kept = set(), []
     for start, end, label in longest_match(words, names):
@@ -838,6 +1081,7 @@ def once_each(words, names):
     return kept
 
 
+COMMITTEE = ("House", "of", "Commons", "Treasury", "Select", "Committee")
 KNOWN = {
     ("New", "York"): "LOC",
     ("York",): "LOC",
@@ -868,12 +1112,20 @@ exercise(
         case("an empty list", "Marr left".split(), {}),
         case("no words", [], KNOWN),
         case("a part of a name", "Bank of".split(), KNOWN | {("of",): "MISC"}),
+        case("six words", ["the", *COMMITTEE, "met"], KNOWN | {COMMITTEE: "ORG", ("House",): "LOC"}),
+        case(
+            "a long name before a short one in the list",
+            "the Bank of England".split(),
+            {("Bank", "of", "England"): "ORG", ("Bank",): "MISC"},
+        ),
+        case("words, not letters", "a bc d".split(), {("a", "bc"): "X", ("bc", "d"): "Y", ("a bc",): "Z"}),
     ],
     mistakes=[
         mistake("You take the shortest match at each place. Try the longest first.", matched(up)),
         mistake(
             "You try the names in the order of the list, and the first that fits wins. The longest should.",
             matched(as_listed),
+            in_the_lists_order,
         ),
         mistake(
             "Names inside names are found too. Behind a match, go on after its last word.",
@@ -884,10 +1136,26 @@ exercise(
         mistake(
             "The longest name of the list is never tried: `range` stops before its second number.",
             matched(lambda names, words: range(max(map(len, names), default=0) - 1, 0, -1)),
+            longest_room_untried,
         ),
         mistake(
             "Names of one word are never tried: `range` stops before its second number.",
             matched(lambda names, words: range(max(map(len, names), default=0), 1, -1)),
+        ),
+        mistake(
+            "Names may be longer than you allow: take the length of the longest in the list.",
+            matched(lambda names, words: range(3, 0, -1)),
+            matched(lambda names, words: range(4, 0, -1)),
+            matched(lambda names, words: range(5, 0, -1)),
+        ),
+        mistake(
+            "The last word of the sentence is never looked at.",
+            matched_while(lambda at, count, longest: at < count - 1),
+        ),
+        mistake(
+            "You stop where fewer words are left than the longest name has. A shorter one may stand there.",
+            matched_while(lambda at, count, longest: at + longest <= count),
+            matched_while(lambda at, count, longest: at + longest < count),
         ),
         mistake(
             "Small and capital letters count as the same in your version; *times* is no newspaper.",
@@ -976,6 +1244,29 @@ def by_first(span, near):
     return by_pairs(span, near)[0]
 
 
+def by_last(span, near):
+    return by_pairs(span, near)[-1]
+
+
+def by_overwriting(span, near):
+    """The names from left to right, each overwriting what was said before."""
+    return "right" if span in near else by_pairs(span, near)[-1]
+
+
+def both_before_boundary(span, near):
+    if span in near or any(other[:2] == span[:2] for other in near):
+        return verdict_on(span, near)
+    return "both" if near else "spurious"
+
+
+def both_if_any_differs(span, near):
+    if span in near or any(other[:2] == span[:2] for other in near):
+        return verdict_on(span, near)
+    if any(other[2] != span[2] for other in near):
+        return "both"
+    return "boundary" if near else "spurious"
+
+
 def kind_where(label=None, boundary=None, both="both"):
     def kind(span, near):
         if span in near:
@@ -987,6 +1278,11 @@ def kind_where(label=None, boundary=None, both="both"):
         return both if near else "spurious"
 
     return kind
+
+
+def end_inside(one, other):
+    """Whether the first character of `one`, or its last, lies in `other`."""
+    return other[0] <= one[0] < other[1] or other[0] < one[1] <= other[1]
 
 
 TRUE = [(0, 4, "PER"), (9, 11, "ORG"), (15, 24, "LOC"), (30, 36, "MISC"), (40, 44, "PER")]
@@ -1008,6 +1304,10 @@ exercise(
         case("touching, not overlapping", [(0, 4, "PER"), (10, 14, "ORG")], [(4, 10, "PER")]),
         case("one found over two", [(0, 4, "PER"), (5, 9, "PER")], [(0, 9, "PER")]),
         case("one found over two kinds", [(0, 4, "LOC"), (5, 9, "ORG")], [(0, 9, "ORG")]),
+        case("one found over two kinds, the first fits", [(0, 4, "ORG"), (5, 9, "LOC")], [(0, 9, "ORG")]),
+        case("one found over two kinds, unsorted", [(5, 9, "ORG"), (0, 4, "LOC")], [(0, 9, "ORG")]),
+        case("in any order", TRUE[::-1], [(33, 36, "PER"), (9, 11, "LOC"), (0, 4, "PER"), (15, 20, "LOC")]),
+        case("a found name around a true one", [(5, 9, "PER")], [(0, 12, "PER")]),
         case("two found in one", [(0, 9, "ORG")], [(0, 4, "ORG"), (5, 9, "LOC")]),
         case("other ends", [(10, 20, "ORG")], [(5, 15, "ORG")]),
         case("inside", [(10, 20, "ORG")], [(12, 18, "ORG")]),
@@ -1028,6 +1328,23 @@ exercise(
         mistake(
             "Names that only touch count as overlapping. `end` is the place after the last character.",
             sorted_out(meets=lambda one, other: one[0] <= other[1] and other[0] <= one[1]),
+            sorted_out(meets=lambda one, other: one[0] <= other[1] and other[0] < one[1]),
+            sorted_out(meets=lambda one, other: one[0] < other[1] and other[0] <= one[1]),
+        ),
+        mistake(
+            "A found name that reaches beyond a true one on both sides overlaps it too.",
+            sorted_out(
+                kind=lambda span, near: verdict_on(span, [o for o in near if end_inside(span, o)]),
+                missed=lambda span, found: not any(end_inside(other, span) for other in found),
+            ),
+            sorted_out(kind=lambda span, near: verdict_on(span, [o for o in near if end_inside(span, o)])),
+        ),
+        mistake(
+            "A found name that lies inside a true one overlaps it too.",
+            sorted_out(
+                kind=lambda span, near: verdict_on(span, [o for o in near if end_inside(o, span)]),
+                missed=lambda span, found: not any(end_inside(span, other) for other in found),
+            ),
         ),
         mistake(
             "Place and label both wrong is a kind of its own, `both`; you count it as a boundary error.",
@@ -1055,6 +1372,19 @@ exercise(
         mistake(
             "You look only at the first true name that overlaps. Another may have the label.",
             sorted_out(kind=by_first),
+        ),
+        mistake(
+            "The last true name that overlaps overwrites what an earlier one said.",
+            sorted_out(kind=by_last),
+            sorted_out(kind=by_overwriting),
+        ),
+        mistake(
+            "You ask for `both` before `boundary`, so nothing is ever a boundary error.",
+            sorted_out(kind=both_before_boundary),
+        ),
+        mistake(
+            "A true name with another label makes it `both` at once. Ask first whether one has its label.",
+            sorted_out(kind=both_if_any_differs),
         ),
         mistake(
             "A wrong label counts as right. The same place is not enough.",
@@ -1193,6 +1523,66 @@ def viterbi(scores, may, begins):
     return path[::-1]
 
 
+def finite(forbidden, totals=lambda ways: ways.max(dim=0).values):
+    """`viterbi` with another number for what is forbidden, or other totals of the ways."""
+
+    def wrong(scores, may, begins):
+        best, came_from = scores[0].masked_fill(~begins, forbidden), []
+        for row in scores[1:]:
+            ways = best[:, None].masked_fill(~may, forbidden)
+            came_from.append(ways.argmax(dim=0))
+            best = totals(ways) + row
+        path = [best.argmax().item()]
+        for back in reversed(came_from):
+            path.append(back[path[-1]].item())
+        return path[::-1]
+
+    return wrong
+
+
+def penalty(size):
+    """What is forbidden costs `size`, and is allowed."""
+
+    def wrong(scores, may, begins):
+        best, came_from = scores[0] - size * (~begins).float(), []
+        for row in scores[1:]:
+            top = (best[:, None] - size * (~may).float()).max(dim=0)
+            came_from.append(top.indices)
+            best = top.values + row
+        path = [best.argmax().item()]
+        for back in reversed(came_from):
+            path.append(back[path[-1]].item())
+        return path[::-1]
+
+    return wrong
+
+
+def beam(width):
+    """Only the best few paths are kept at each word."""
+
+    def wrong(scores, may, begins):
+        values, allowed, first = scores.tolist(), may.tolist(), begins.tolist()
+        paths = [([tag], values[0][tag]) for tag in range(len(first)) if first[tag]]
+        for row in values[1:]:
+            paths = [
+                ([*path, tag], total + row[tag])
+                for path, total in sorted(paths, key=lambda each: -each[1])[:width]
+                for tag in range(len(row))
+                if allowed[path[-1]][tag]
+            ]
+        return max(paths, key=lambda each: each[1])[0]
+
+    return wrong
+
+
+def greedy_from_the_right(scores, may, begins):
+    path = [scores[-1].argmax().item()]
+    for number in range(len(scores) - 2, -1, -1):
+        row = scores[number].masked_fill(~may[:, path[-1]], -torch.inf)
+        path.append((row if number else row.masked_fill(~begins, -torch.inf)).argmax().item())
+    return path[::-1]
+
+
 def greedy(scores, may, begins):
     path = [scores[0].masked_fill(~begins, -torch.inf).argmax().item()]
     for row in scores[1:]:
@@ -1252,6 +1642,7 @@ FEW = TAGS[:5]
 MAY, BEGINS = may_follow(FEW), torch.tensor([tag[0] != "I" for tag in FEW])
 TRAP = torch.tensor([[1.0, 0.9, 0.0, 0.0, 0.0], [0.0, 0.0, 3.0, 0.0, 0.0], [2.0, 0.0, 0.0, 0.0, 0.0]])
 ONE_WAY = torch.tensor([[False, True, False], [False, False, True], [True, False, True]])
+NINE = [*TAGS, "B-MISC", "I-MISC"]
 
 exercise(
     "12.9",
@@ -1276,6 +1667,30 @@ exercise(
             draw.floats(4, 3),
             torch.eye(3, dtype=torch.bool),
             torch.tensor([True, True, True]),
+        ),
+        case(
+            "twenty words, nine tags",
+            2 * draw.floats(20, 9),
+            may_follow(NINE),
+            torch.tensor([tag[0] != "I" for tag in NINE]),
+        ),
+        case(
+            "nine ways, and the last one pays",
+            torch.stack([torch.arange(9.0, 0.0, -1.0), torch.zeros(9), 99.0 * torch.eye(9)[8]]),
+            torch.eye(9, dtype=torch.bool),
+            torch.ones(9, dtype=torch.bool),
+        ),
+        case(
+            "what is allowed scores low",
+            torch.tensor([[-6.0, 4.0], [-6.0, 9.0]]),
+            torch.eye(2, dtype=torch.bool),
+            torch.tensor([True, False]),
+        ),
+        case(
+            "scores in the thousands",
+            torch.tensor([[-6000.0, 4000.0], [-6000.0, 9000.0]]),
+            torch.eye(2, dtype=torch.bool),
+            torch.tensor([True, False]),
         ),
         case(
             "a far-off reward",
@@ -1317,6 +1732,27 @@ exercise(
             zero_for_forbidden,
         ),
         mistake(
+            'Your "forbidden" is a number that a sum can fall below or outweigh. Use -torch.inf.',
+            *(finite(-number) for number in (1.0, 10.0, 100.0, 999.0, 1e4)),
+            *(penalty(size) for size in (10.0, 100.0, 1e3, 1e4)),
+        ),
+        mistake(
+            "You add up all paths (logsumexp). Only the best one counts: max.",
+            finite(-torch.inf, totals=lambda ways: ways.logsumexp(dim=0)),
+        ),
+        mistake(
+            "You keep a few best paths at each word, and the best of all may not be among them. Keep the "
+            "best path *to each tag*.",
+            beam(2),
+            beam(3),
+            beam(5),
+        ),
+        mistake(
+            "You go from right to left and never reconsider. An early choice can cost more later than it "
+            "gains.",
+            greedy_from_the_right,
+        ),
+        mistake(
             "Only the last step is compared: the totals of the words before are not carried on.",
             without_new_scores,
         ),
@@ -1351,6 +1787,13 @@ def each_kind_once(word):
     return "".join(dict.fromkeys(shape_with(collapse=False)(word)))
 
 
+def by_replacing(word):
+    """The word is changed while it is read: a d that stands for a digit is a small letter."""
+    for c in word:
+        word = word.replace(c, "X" if c.isupper() else "x" if c.islower() else "d" if c.isdigit() else c)
+    return "".join(c for i, c in enumerate(word) if i == 0 or word[i - 1] != c)
+
+
 def by_ranges(word):
     word = re.sub("[A-Z]+", "X", re.sub("[a-z]+", "x", word.replace("X", "A").replace("x", "a")))
     return re.sub("[0-9]+", "d", word)
@@ -1376,6 +1819,10 @@ exercise(
         case("letters without case", "東京"),
         case("nothing", ""),
         case("signs twice", "Go!!"),
+        case("a digit before a small d", "1d"),
+        case("a small x before a capital", "xX"),
+        case("a raised digit", "m²"),
+        case("a fraction", "½m"),
     ],
     mistakes=[
         mistake("Runs of the same sign are one sign: BBC is X.", shape_with(collapse=False)),
@@ -1386,6 +1833,17 @@ exercise(
             shape_with(
                 lambda c: "X" if "A" <= c <= "Z" else "x" if "a" <= c <= "z" else "d" if c.isdigit() else c
             ),
+        ),
+        mistake(
+            "Your d for a digit is a small letter, and a later replacement turns it into x. Build a new "
+            "string.",
+            by_replacing,
+        ),
+        mistake(
+            "The card asks `isdigit()`: `isdecimal` leaves out raised digits, and `isnumeric` takes "
+            "fractions too.",
+            shape_with(lambda c: "X" if c.isupper() else "x" if c.islower() else "d" if c.isdecimal() else c),
+            shape_with(lambda c: "X" if c.isupper() else "x" if c.islower() else "d" if c.isnumeric() else c),
         ),
         mistake(
             "Digits are left as they are; they become d.",
@@ -1475,6 +1933,34 @@ def running_on(lines):
     return rows
 
 
+def found_again(lines):
+    """The place of a name is the first where its letters stand."""
+    return [
+        (text, [(text.find(text[a:b]), text.find(text[a:b]) + b - a, label) for a, b, label in spans])
+        for text, spans in from_conll(lines)
+    ]
+
+
+def carried_over(lines):
+    """The tag before is not forgotten behind an empty line."""
+    rows, words, spans, last, at = [], [], [], "O", 0
+    for line in [*lines, ""]:
+        if not line.strip():
+            if words:
+                rows.append((" ".join(words), spans))
+            words, spans, at = [], [], 0
+            continue
+        word, tag = line.split()
+        if tag[0] == "I" and last[2:] == tag[2:] and spans:
+            spans.append((spans.pop()[0], at + len(word), tag[2:]))
+        elif tag != "O":
+            spans.append((at, at + len(word), tag[2:]))
+        words.append(word)
+        at += len(word) + 1
+        last = tag
+    return rows
+
+
 TABLE = ["Nick B-PER", "Davies I-PER", "left O", ". O", "", "Bonn B-LOC", "slept O", ""]
 
 exercise(
@@ -1492,6 +1978,10 @@ exercise(
         case("I- behind O", ["in O", "New I-LOC", "York I-LOC", "now O"]),
         case("I- behind another kind", ["Ann B-PER", "York I-LOC"]),
         case("a name at both sides of a gap", ["ran O", "Ann B-PER", "", "Bob I-PER", "ran O"]),
+        case("a gap between", ["Ann B-PER", "met O", "Bob I-PER"]),
+        case("a name twice", ["Ann B-PER", "met O", "Ann B-PER"]),
+        case("letters of a word before", ["He O", "hit O", "I O", "H B-PER"]),
+        case("a sign for a number", ["# O", "10 O", "Downing B-LOC", "Street I-LOC"]),
         case("no names", ["it O", "rained O"]),
         case("nothing", []),
     ],
@@ -1508,6 +1998,19 @@ exercise(
         mistake(
             "The places forget the spaces between the words.",
             table_rows(space=0),
+        ),
+        mistake(
+            "`find` gives the first place where these letters stand. Keep count of where the word begins.",
+            found_again,
+        ),
+        mistake(
+            "An I- behind a gap of O goes on with the name before the gap. It begins a new one.",
+            table_rows(spans=joined_over_gaps),
+            table_rows(spans=joined_over_gaps_of_a_kind),
+        ),
+        mistake(
+            "Lines that begin with # are left out; here # is a word like any other.",
+            lambda lines: from_conll([line for line in lines if not line.startswith("#")]),
         ),
         mistake("The places go on from one sentence to the next. Each text begins at 0.", running_on),
         mistake(
