@@ -293,7 +293,8 @@ def test_what_cannot_be_compared_is_told():
 
 
 def test_short_and_cut():
-    assert short("a\n  b") == "'a\\n b'" and cut("a\n  b", 9) == "a b"
+    assert short("a\n  b") == "'a\\n  b'" and cut("a\n  b", 9) == "a b"
+    assert short(["   ", "a  b"]) == "['   ', 'a  b']" and cut("it's\n  so,  isn't\n it", 99).count("\n") == 0
     assert short(Unprintable()) == "<Unprintable whose repr fails>"
     assert len(cut("x" * 500, 100)) == 100 and cut("x" * 500, 100).endswith("…")
 

@@ -1,6 +1,7 @@
 """The first difference between what was expected and what came, in the order in which it helps to hear it."""
 
 import os
+import re
 import sysconfig
 from typing import Any
 
@@ -9,6 +10,8 @@ LIBRARIES = (
     sysconfig.get_path("purelib"),
     os.path.dirname(os.path.dirname(__file__)),
 )
+
+SPACES = re.compile(r"""(?P<quoted>'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*")|\s+""")
 
 
 def first_difference(expected: Any, got: Any, rtol: float, atol: float) -> str:
@@ -156,8 +159,8 @@ def short(value: Any, limit: int = 160) -> str:
 
 
 def cut(text: str, limit: int) -> str:
-    """`text` on one line, cut to `limit` characters."""
-    text = " ".join(text.split())
+    """`text` on one line, cut to `limit` characters; spaces inside a quoted string stay as they are."""
+    text = SPACES.sub(lambda found: found["quoted"] or " ", text).strip()
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
