@@ -18,7 +18,7 @@ from course_utils.exercises import lesson_12_named_entity_recognition as declare
 
 LESSON = lessons.read(lessons.FOLDER / "12_named_entity_recognition.ipynb")
 NAMES = (
-    "checked own_rows as_html as_text words_of tags_of labels_of spans_of TAGS IDS LABELS counts_of "
+    "fault_of checked own_rows as_html as_text words_of tags_of labels_of spans_of TAGS IDS LABELS counts_of "
     "scores_of resampled interval listed_names by_list by_capitals by_both overlap kind_of errors_of "
     "with_capitals MAY BEGINS broken best_path recall_where touching_pairs for_nervaluate"
 ).split()
