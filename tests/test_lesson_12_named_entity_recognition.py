@@ -105,6 +105,30 @@ def test_the_tags_of_nervaluates_own_reader_agree(own):
         assert [(e.start, e.end + 1, e.label) for e in found] == spans
 
 
+# Kept states ------------------------------------------------------------------------------------------------
+
+
+def test_kept_states_and_the_layers_above_are_the_whole_model():
+    names = ("lower_part", "upper_part", "encode", "collate", "BATCH", "device", "new_model")
+    lesson = types.SimpleNamespace(**lessons.definitions(LESSON, *names))
+    model = lesson.new_model()[0].to(lesson.device).train()
+    texts = data.bbc_names()["validation"]["text"][:20]
+    rows = [(text, [(0, 2, "ORG")]) for text in texts]
+    ordered = sorted((lesson.encode(*row)[0] for row in rows), key=lambda row: len(row["input_ids"]))
+    kept = lesson.lower_part(model, rows)
+    assert sum(len(labels) for *_, labels in kept) == len(rows)
+    for start, (states, mask, labels) in zip(range(0, len(rows), lesson.BATCH), kept, strict=True):
+        batch = lesson.collate(ordered[start : start + lesson.BATCH]).to(lesson.device)
+        whole = model(**batch)
+        logits = lesson.upper_part(model, states, mask)
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
+        torch.testing.assert_close(logits, whole.logits, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(loss, whole.loss)
+        weight = model.bert.encoder.layer[-1].output.dense.weight
+        found, wanted = (torch.autograd.grad(each, weight)[0] for each in (loss, whole.loss))
+        torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-5)
+
+
 # Scores -----------------------------------------------------------------------------------------------------
 
 
@@ -232,6 +256,39 @@ def test_a_fault_in_own_names_is_told_with_its_row(own, names, fault):
 def test_a_row_without_names_is_a_clear_error(own):
     with pytest.raises(ValueError, match="row 1 needs a text and names"):
         own.checked([{"text": "Ann"}], own.LABELS)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"text": "Ann met Bob", "names": [{"start": 0, "end": 3}]},
+        {"text": "Ann met Bob", "names": [{"start": "0", "end": "3", "label": "PER"}]},
+        {"text": "Ann met Bob", "names": [{"start": 0.0, "end": 3.0, "label": "PER"}]},
+        {"text": "Ann met Bob", "names": [[0, 3, "PER"]]},
+        {"text": "Ann met Bob", "names": None},
+        {"text": " ", "names": []},
+        {"text": None, "names": []},
+    ],
+)
+def test_a_row_of_another_form_is_told_with_its_row(own, row):
+    with pytest.raises(ValueError, match="row 2"):
+        own.checked([{"text": "fine", "names": []}, row], own.LABELS)
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        (['{"text": "a", "names": []}', "", '{"text": "b"}'], "row 3 needs a text and names"),
+        (['{"text": "a", "names": []}', "", '{"text": "b" "names": []}'], "row 3 is no JSON"),
+        (['{"text": "a b", "names": []}'] * 3, "too few"),
+        (['{"text": "a b", "names": []}'] * 20, "without a name"),
+    ],
+)
+def test_a_fault_in_a_file_is_told_with_its_line(own, tmp_path, lines, fault):
+    file = tmp_path / "mine.jsonl"
+    file.write_text("\n".join(lines), encoding="utf8")
+    with pytest.raises(ValueError, match=fault):
+        own.own_rows(file)
 
 
 def test_a_file_of_ones_own_is_read_and_split(own, tmp_path):
