@@ -171,7 +171,7 @@ def test_the_lessons_arithmetic_is_the_exercises(own, memory):
 
 def test_a_budget_affords_what_it_pays_for(own):
     assert own.affordable(10, 100, 5000) == 1000
-    assert own.affordable(10, 1, 5000) == 512
+    assert own.affordable(10, 1, 5000) == 384
     assert own.affordable(10, 1, 160) == 160
 
 
@@ -229,9 +229,9 @@ def test_a_file_of_ones_own_with_three_classes_goes_through(tmp_path):
     notebook.cells = notebook.cells[:end]
     changes = {
         "OWN_FILE = None": f"OWN_FILE = {str(file)!r}",
-        "least=512": "least=40",
+        "least=384": "least=40",
         '"laptop": 18': '"laptop": 0.1',
-        "min(96, len(train))": "24",
+        "min(80, len(train))": "24",
         'gain["+ lower layers frozen, batch 16"] > 1.3': "True",
     }
     for old, new in changes.items():
