@@ -186,8 +186,8 @@ def test_a_file_of_ones_own_with_three_classes_goes_through(tmp_path):
     notebook.cells = [cell for cell in notebook.cells[:end] if not cell.source.startswith("check(")]
     changes = {
         "OWN_FILE = None": f"OWN_FILE = {str(file)!r}",
-        '["train"][:480]': '["train"][:96]',
-        "((1, 15), (8, 3))": "((1, 2), (8, 1))",
+        '["train"][:400]': '["train"][:96]',
+        "((1, 11), (8, 3))": "((1, 2), (8, 1))",
     }
     for old, new in changes.items():
         cells = [cell for cell in notebook.cells if cell.cell_type == "code" and old in cell.source]
