@@ -1,12 +1,15 @@
 """Exercises of lesson 13, deployment: their references, inputs and typical mistakes."""
 
+import builtins
+import contextlib
 import hashlib
 import json
 import math
 import queue
+import sys
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 
 import torch
 
@@ -20,12 +23,12 @@ def fingerprint(files):
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:12]
 
 
-def hashed(line, order=sorted, digits=12, method=hashlib.sha256):
+def hashed(line, order=sorted, digits=12, method=hashlib.sha256, between="", encoding="utf8"):
     """A fingerprint of other lines (`line(name, content)`), in another order or of another length."""
 
     def wrong(files):
-        text = "".join(line(name, files[name]) for name in order(files))
-        return method(text.encode()).hexdigest()[:digits]
+        text = between.join(line(name, files[name]) for name in order(files))
+        return method(text.encode(encoding)).hexdigest()[:digits]
 
     return wrong
 
@@ -56,6 +59,7 @@ exercise(
         case("an empty file", {"vocab.txt": b"", "a.bin": b"\xff\x00"}),
         case("no file", {}),
         case("a folder in a name", {"onnx/model.onnx": b"abc", "a": b"onnx"}),
+        case("a capital, an umlaut, blanks", {"config.json": b"{}\n", "README.md": b"x", "Größe.txt": b" "}),
     ],
     mistakes=[
         mistake(
@@ -73,6 +77,23 @@ exercise(
             "Names and contents run into one another: a byte can move from one file to the next unseen. "
             "Hash each content by itself, and hash the lines.",
             names_and_contents,
+        ),
+        mistake(
+            "Each line ends with a line feed, the last one too.",
+            hashed(lambda name, content: f"{name} {hashlib.sha256(content).hexdigest()}", between="\n"),
+        ),
+        mistake(
+            "Sort the names as `sorted` does, every capital before every small letter: README.md comes "
+            "before config.json.",
+            hashed(right_line, order=lambda files: sorted(files, key=str.lower)),
+        ),
+        mistake(
+            "The lines become bytes as UTF-8; in another encoding a name with ö has other bytes.",
+            hashed(right_line, encoding="latin-1"),
+        ),
+        mistake(
+            "White space belongs to the contents: hash the bytes as they are.",
+            hashed(lambda name, content: right_line(name, content.strip())),
         ),
         mistake(
             "The line is not the card's: name, one space, 64 digits, and a line feed after every line.",
@@ -103,15 +124,32 @@ def quantise(x):
     return q, scale, zero
 
 
-def quantise_with(steps=255, with_zero=True, whole=torch.round, rounded=True, clamped=True, kind=torch.uint8):
+def quantised(answer, x):
+    """What `answer` gives; a zero point that is a float, equal to the int, is told apart."""
+    found = answer(x)
+    if isinstance(found, tuple) and len(found) == 3 and isinstance(found[2], float):
+        return *found[:2], f"{found[2]}, a float"
+    return found
+
+
+def quantise_with(
+    steps=255,
+    with_zero=True,
+    whole=torch.round,
+    rounded=True,
+    clamped=True,
+    kind=torch.uint8,
+    narrow=0,
+    number=int,
+):
     """`quantise` with other steps, another range, another way to whole numbers."""
 
     def wrong(x):
         low, high = x.min().item(), x.max().item()
         if with_zero:
             low, high = min(low, 0.0), max(high, 0.0)
-        scale = (high - low) / steps or 1.0
-        zero = round(-low / scale) if rounded else int(-low / scale)
+        scale = (high - low) / steps if high - low > narrow else 1.0
+        zero = number(round(-low / scale) if rounded else int(-low / scale))
         q = whole(x / scale) + zero
         return (q.clamp(0, 255) if clamped else q).to(torch.int64).to(kind), scale, zero
 
@@ -133,6 +171,7 @@ exercise(
     "13.2",
     "Eight bits for a float",
     reference=quantise,
+    use=quantised,
     returns=("q", "scale", "zero"),
     cases=[
         case("both signs", torch.tensor([-1.0, 0.0, 0.5, 1.55])),
@@ -143,6 +182,7 @@ exercise(
         case("all zero", torch.zeros(3)),
         case("small numbers", 0.002 * draw.floats(12)),
         case("both ends half way between two steps", torch.tensor([-127.5, 0.0, 3.0, 127.5])),
+        case("a very narrow range", torch.tensor([-1e-5, 2e-5])),
     ],
     mistakes=[
         mistake(
@@ -164,6 +204,19 @@ exercise(
         mistake(
             "The zero point is cut off, not rounded: 0 then lies between two steps.",
             quantise_with(rounded=False),
+        ),
+        mistake(
+            "Exactly half way between two steps you round up, and `torch.round` goes to the even number: "
+            "-127.5 becomes -128.",
+            quantise_with(whole=lambda steps: (steps + 0.5).floor()),
+        ),
+        mistake(
+            "`zero` is a float. It counts steps: the card asks for an int.",
+            quantise_with(number=float),
+        ),
+        mistake(
+            "Only a width of 0 gets the scale 1.0; a narrow range is divided like any other.",
+            quantise_with(narrow=1e-3),
         ),
         mistake(
             "This is symmetric quantisation to int8, with the zero point 0. The card wants the affine one: "
@@ -236,6 +289,14 @@ exercise(
         case("square", quantised_input(4, 4), 0.1, 3, quantised_weight(4, 4), draw.floats(4).abs() + 0.1),
         case("long rows", quantised_input(3, 300), 0.01, 200, quantised_weight(6, 300), draw.floats(6).abs()),
         case("zero point 0", quantised_input(2, 3), 1.0, 0, quantised_weight(2, 3), torch.tensor([1.0, 2.0])),
+        case(
+            "large sums that nearly cancel out, which floats lose",
+            torch.full((1, 2050), 255, dtype=torch.uint8),
+            0.1,
+            0,
+            torch.tensor([[127] * 1025 + [-126] + [-127] * 1024], dtype=torch.int8),
+            torch.tensor([0.37]),
+        ),
     ],
     mistakes=[
         mistake(
@@ -387,6 +448,8 @@ def status_with(
     usable=lambda text: isinstance(text, str) and bool(text.strip()),
     kinds=list,
     no_json=400,
+    over=all,
+    looked_at=lambda texts: texts,
 ):
     """`status_of` with one of its tests done otherwise."""
 
@@ -397,15 +460,32 @@ def status_with(
         try:
             request = json.loads(body)
         except (ValueError, RecursionError):
-            return no_json
+            return 413 if too_large and first == "both" else no_json
         if too_large:
             return 413
         if not isinstance(request, dict) or not keys(request) or not isinstance(request.get("texts"), kinds):
             return 422
         texts = request["texts"]
-        return 200 if counts(texts, most_texts) and all(map(usable, texts)) else 422
+        return 200 if counts(texts, most_texts) and over(map(usable, looked_at(texts))) else 422
 
     return wrong
+
+
+class Body(bytes):
+    """Bytes that note whether `json.loads` has read them: it alone decodes in this way."""
+
+    parsed = False
+
+    def decode(self, encoding="utf-8", errors="strict"):
+        self.parsed = self.parsed or errors == "surrogatepass"
+        return super().decode(encoding, errors)
+
+
+def status_given(answer, body, most_bytes, most_texts):
+    """The status, or what is wrong about how it was found."""
+    body = Body(body)
+    status = answer(body, most_bytes, most_texts)
+    return "413, but the body was parsed" if status == 413 and body.parsed else status
 
 
 BODIES = {
@@ -415,9 +495,13 @@ BODIES = {
     "no text": b'{"texts": []}',
     "a blank text": b'{"texts": ["a", " \\n"]}',
     "an empty text": b'{"texts": [""]}',
+    "white space alone": b'{"texts": [" "]}',
+    "a blank text in front": b'{"texts": ["\\t", "a"]}',
     "a number": b'{"texts": [3]}',
+    "a number behind a text": b'{"texts": ["a", 3]}',
     "a text, not a list": b'{"texts": "abc"}',
     "a list": b'["abc"]',
+    "a list that holds the key": b'["texts"]',
     "null": b"null",
     "no texts": b"{}",
     "a key too many": b'{"texts": ["a"], "model": "b"}',
@@ -434,9 +518,11 @@ exercise(
     "13.5",
     "Which status?",
     reference=status_of,
+    use=status_given,
     returns="the status",
     cases=[case(name, body, 60, 3) for name, body in BODIES.items()]
-    + [case("other limits", BODIES["a good one"], 100, 1), case("smaller limits", BODIES["no text"], 5, 9)],
+    + [case("other limits", BODIES["a good one"], 100, 1), case("smaller limits", BODIES["no text"], 5, 9)]
+    + [case("lists nested too deep", shown('b"[" * 200_000', b"[" * 200_000), 300_000, 3)],
     mistakes=[
         mistake(
             "You count characters. The limit is in bytes, which is what costs memory: ä is two.",
@@ -446,6 +532,7 @@ exercise(
             "Too large and no JSON at once is 413: look at the size before you parse anything, or somebody's "
             "gigabyte is parsed first.",
             status_with(first="json"),
+            status_with(first="both"),
         ),
         mistake(
             "The size is never looked at, and one request can fill the memory.",
@@ -463,6 +550,11 @@ exercise(
         mistake(
             "The number of texts has a limit, too.",
             status_with(counts=lambda texts, most: len(texts) >= 1),
+        ),
+        mistake(
+            "Every text has to be looked at, not one: a single bad one makes the request 422.",
+            status_with(over=any),
+            status_with(looked_at=lambda texts: texts[:1]),
         ),
         mistake(
             'White space alone is no text: `" \\n"` is 422. Look at `text.strip()`.',
@@ -505,15 +597,69 @@ def drained(waiting):
     return found
 
 
-def taken(answer, texts, most):
-    """What `answer` takes out of a queue of `texts`, and what it leaves."""
-    waiting = queue.Queue()
-    for text in texts:
-        waiting.put(text)
-    batch = answer(waiting, most)
+class Told(Exception):
+    """`take` did what it must not; the text says what."""
+
+
+class Coming(queue.Queue):
+    """A queue without a clock: what comes later comes when somebody waits for a first item."""
+
+    def __init__(self, items, later):
+        super().__init__()
+        self.later, self.taken, self.asked, self.told = later, 0, 0, ""
+        for item in items:
+            self.put(item)
+
+    def get(self, block=True, timeout=None):
+        if block and timeout != 0 and not super().qsize():
+            if self.taken:
+                self.tell("it waits for one more")
+            self.asked += 1
+            if timeout is None or self.asked == 3:
+                while self.later:
+                    self.put(self.later.pop(0))
+        item = super().get(block=False)
+        self.taken += 1
+        return item
+
+    def empty(self):
+        return self.qsize() == 0
+
+    def qsize(self):
+        found = super().qsize()
+        if not self.taken and not found:
+            self.asked += 1
+            if self.asked > 1000:
+                self.tell("it asks over and over")
+        return found
+
+    def tell(self, what):
+        self.told = self.told or what
+        raise Told(what)
+
+    def no_sleep(self, frame, event, what):
+        """A profile function, called before any function in C is."""
+        if event == "c_call" and what is time.sleep:
+            self.tell("it sleeps")
+
+
+def taken(answer, texts, most, later):
+    """What `answer` takes out of a queue of `texts`, and what it leaves; `later` comes while it waits."""
+    waiting, before = Coming(texts, list(later)), sys.getprofile()
+    sys.setprofile(waiting.no_sleep)
+    try:
+        batch = answer(waiting, most)
+    except Told:
+        pass
+    except queue.Empty:
+        waiting.told = "queue.Empty is raised"
+    finally:
+        sys.setprofile(before)
+    if waiting.told:
+        return {"the batch": waiting.told, "what is still waiting": []}
     if batch is None:
         return None
-    return {"the batch": batch, "what is still waiting": drained(waiting)}
+    return {"the batch": batch, "what is still waiting": drained(waiting) + waiting.later}
 
 
 def take_all(waiting, most):
@@ -545,6 +691,52 @@ def look_at(waiting, most):
     return list(waiting.queue)[:most]
 
 
+def take_without_waiting(waiting, most):
+    batch = []
+    while len(batch) < most and not waiting.empty():
+        batch.append(waiting.get())
+    return batch
+
+
+def take_at_once(waiting, most):
+    batch = [waiting.get_nowait()]
+    while len(batch) < most and not waiting.empty():
+        batch.append(waiting.get_nowait())
+    return batch
+
+
+def take_over_and_over(waiting, most):
+    while waiting.empty():
+        pass
+    return take(waiting, most)
+
+
+def take_until_full(waiting, most):
+    return [waiting.get() for _ in range(most)]
+
+
+def take_after_sleep(waiting, most):
+    batch = [waiting.get()]
+    time.sleep(0.01)
+    while len(batch) < most and not waiting.empty():
+        batch.append(waiting.get_nowait())
+    return batch
+
+
+def take_up_to_nothing(waiting, most):
+    batch = [waiting.get()]
+    while len(batch) < most and not waiting.empty():
+        item = waiting.get_nowait()
+        if not item:
+            break
+        batch.append(item)
+    return batch
+
+
+def take_what_is_something(waiting, most):
+    return [item for item in take(waiting, most) if item]
+
+
 WAITING = ["a gripping movie", "dull", "too long", "funny", "a mess", "moving", "fine"]
 
 exercise(
@@ -553,12 +745,14 @@ exercise(
     reference=take,
     use=taken,
     cases=[
-        case("more than fit", WAITING, 4),
-        case("fewer than fit", WAITING[:3], 8),
-        case("exactly as many", WAITING[:4], 4),
-        case("one", WAITING[:1], 4),
-        case("a batch of one", WAITING, 1),
-        case("one more than fit", WAITING[:3], 2),
+        case("more than fit", WAITING, 4, []),
+        case("fewer than fit", WAITING[:3], 8, []),
+        case("exactly as many", WAITING[:4], 4, []),
+        case("one", WAITING[:1], 4, []),
+        case("a batch of one", WAITING, 1, []),
+        case("one more than fit", WAITING[:3], 2, []),
+        case("empty at first", [], 4, ["dull"]),
+        case("any items, not only texts", ["", None, "dull", 0], 3, []),
     ],
     mistakes=[
         mistake("There is a limit: at most `most` texts make a batch.", take_all),
@@ -581,6 +775,30 @@ exercise(
             "Only one text is taken, and the others wait for a batch of their own.",
             take_with(limit=lambda most: 1),
         ),
+        mistake(
+            "The queue was empty, and you did not wait for the first text: `get()` waits.",
+            take_without_waiting,
+            take_at_once,
+        ),
+        mistake(
+            "You ask over and over whether the queue is empty, which keeps a core busy. `get()` sleeps until "
+            "an item comes.",
+            take_over_and_over,
+        ),
+        mistake(
+            "Only the first `get` may wait: fewer texts than `most` are there, and more may never come.",
+            take_until_full,
+        ),
+        mistake(
+            "No `time.sleep`: `get()` wakes up as soon as an item comes, and the texts that are there "
+            "should not wait for others.",
+            take_after_sleep,
+        ),
+        mistake(
+            "An item may be anything, None and an empty text too: look at the queue, not at the item.",
+            take_up_to_nothing,
+            take_what_is_something,
+        ),
     ],
     seconds=4,
 )
@@ -589,7 +807,7 @@ exercise(
 
 
 def answer_batch(batch, predict):
-    wanted = [(text, future) for text, future in batch if not future.cancelled()]
+    wanted = [(text, future) for text, future in batch if future.set_running_or_notify_cancel()]
     if not wanted:
         return
     try:
@@ -611,36 +829,64 @@ def outcome(future):
     return f"raises {type(error).__name__}: {error}" if error else future.result()
 
 
-def answered(answer, texts, left, fails):
-    """What becomes of each text, and what `predict` was called with; the clients at `left` have gone."""
-    batch = [(text, Future()) for text in texts]
+def answered(answer, texts, left, leaving, fails):
+    """What becomes of each text, and what `predict` was given.
+
+    The clients at `left` have gone before; those at `leaving` try to go while the model works. `fails` is the
+    name of the exception that the model raises, or "".
+    """
+    futures = [Future() for _ in texts]
+    batch = list(zip(texts, futures, strict=True))
     for place in left:
-        batch[place][1].cancel()
-    asked = []
+        futures[place].cancel()
+    failure = getattr(builtins, fails)("a text that the model cannot read") if fails else None
+    before, asked = list(batch), []
 
     def predict(texts):
-        asked.append(list(texts))
-        if fails:
-            raise ValueError("a text that the model cannot read")
-        return [text.upper() for text in texts]
+        asked.append(list(texts) if isinstance(texts, list) else f"a {type(texts).__name__}, not a list")
+        answers = [text.upper() for text in texts]
+        for place in leaving:
+            futures[place].cancel()
+        if failure:
+            raise failure
+        return answers
 
-    answer(batch, predict)
-    return {"the outcomes": [outcome(future) for _, future in batch], "what predict was given": asked}
+    try:
+        returned = answer(batch, predict)
+    except Exception as error:
+        if error is not failure and not isinstance(error, InvalidStateError):
+            raise
+        returned = f"{type(error).__name__} was raised"
+    return {
+        "the outcomes": [outcome(future) for future in futures],
+        "what predict was given": asked,
+        "what is returned": returned,
+        "the list batch is as it was": batch == before,
+    }
 
 
-def answer_with(pick=lambda batch: batch, order=lambda answers: answers, failing="all", one_by_one=False):
+def answer_with(
+    here=lambda future: future.set_running_or_notify_cancel(),
+    order=lambda answers: answers,
+    failing="all",
+    one_by_one=False,
+    kind=list,
+    caught=Exception,
+    raises=False,
+    returns=False,
+):
     """`answer_batch` with other texts, other answers, or failures that go elsewhere."""
 
     def wrong(batch, predict):
-        wanted = [(text, future) for text, future in pick(batch) if not future.cancelled()]
+        wanted = [(text, future) for text, future in batch if here(future)]
         if not wanted:
-            return
+            return None
         try:
             if one_by_one:
                 answers = [predict([text])[0] for text, _ in wanted]
             else:
-                answers = predict([text for text, _ in wanted])
-        except Exception as error:
+                answers = predict(kind(text for text, _ in wanted))
+        except caught as error:
             for _, future in wanted[: 1 if failing == "first" else None]:
                 if failing == "none":
                     future.set_result(None)
@@ -650,14 +896,62 @@ def answer_with(pick=lambda batch: batch, order=lambda answers: answers, failing
                     future.set_exception(RuntimeError(str(error)))
                 elif failing != "nobody":
                     future.set_exception(error)
-            return
+            if raises:
+                raise
+            return None
         for (_, future), answer in zip(wanted, order(answers), strict=True):
             future.set_result(answer)
+        return answers if returns else None
 
     return wrong
 
 
+def answer_each_text_once(batch, predict):
+    wanted = {text: future for text, future in batch if future.set_running_or_notify_cancel()}
+    answer_batch_running(wanted.items(), predict)
+
+
+def answer_in_place(batch, predict):
+    for pair in list(batch):
+        if not pair[1].set_running_or_notify_cancel():
+            batch.remove(pair)
+    answer_batch_running(batch, predict)
+
+
+def answer_batch_running(wanted, predict):
+    """`answer_batch` for futures that are known to be running."""
+    if not wanted:
+        return
+    try:
+        answers = predict([text for text, _ in wanted])
+    except Exception as error:
+        for _, future in wanted:
+            future.set_exception(error)
+        return
+    for (_, future), answer in zip(wanted, answers, strict=True):
+        future.set_result(answer)
+
+
+def answer_who_is_still_there(batch, predict):
+    """Looks a second time when the answers are there, and may still come too late."""
+    wanted = [(text, future) for text, future in batch if not future.cancelled()]
+    if not wanted:
+        return
+    try:
+        answers = predict([text for text, _ in wanted])
+    except Exception as error:
+        for _, future in wanted:
+            if not future.cancelled():
+                future.set_exception(error)
+        return
+    for (_, future), answer in zip(wanted, answers, strict=True):
+        if not future.cancelled():
+            future.set_result(answer)
+
+
 def answer_the_cancelled_too(batch, predict):
+    for _, future in batch:
+        future.set_running_or_notify_cancel()
     try:
         answers = predict([text for text, _ in batch])
     except Exception as error:
@@ -672,7 +966,7 @@ def answer_the_cancelled_too(batch, predict):
 
 
 def shift_after_cancelled(batch, predict):
-    wanted = [(text, future) for text, future in batch if not future.cancelled()]
+    wanted = [(text, future) for text, future in batch if future.set_running_or_notify_cancel()]
     if not wanted:
         return
     try:
@@ -694,13 +988,17 @@ exercise(
     reference=answer_batch,
     use=answered,
     cases=[
-        case("three texts", WAITING[:3], [], False),
-        case("one text", WAITING[:1], [], False),
-        case("the model fails", WAITING[:3], [], True),
-        case("one client has left", WAITING[:4], [1], False),
-        case("the first has left", WAITING[:3], [0], False),
-        case("all have left", WAITING[:2], [0, 1], False),
-        case("one has left, and the model fails", WAITING[:3], [2], True),
+        case("three texts", WAITING[:3], [], [], ""),
+        case("one text", WAITING[:1], [], [], ""),
+        case("the model fails", WAITING[:3], [], [], "ValueError"),
+        case("one client has left", WAITING[:4], [1], [], ""),
+        case("the first has left", WAITING[:3], [0], [], ""),
+        case("all have left", WAITING[:2], [0, 1], [], ""),
+        case("one has left, and the model fails", WAITING[:3], [2], [], "ValueError"),
+        case("the model fails otherwise", WAITING[:2], [], [], "RuntimeError"),
+        case("two clients with the same text", ["dull", "funny", "dull"], [], [], ""),
+        case("one wants to leave while the model works", WAITING[:3], [], [0], ""),
+        case("one wants to leave, and the model fails", WAITING[:3], [1], [0], "ValueError"),
     ],
     mistakes=[
         mistake(
@@ -730,6 +1028,34 @@ exercise(
             "somebody waits.",
             answer_with(failing="none"),
             answer_with(failing="text"),
+        ),
+        mistake(
+            "You set another exception than the one that `predict` raised, and its kind is lost.",
+            answer_with(failing="other"),
+        ),
+        mistake(
+            "`predict` may raise any `Exception`; what you do not catch ends the thread, and nobody is "
+            "answered.",
+            answer_with(caught=ValueError),
+            answer_with(caught=RuntimeError),
+        ),
+        mistake(
+            "The exception is raised once more: it would end the thread. It is for those who wait.",
+            answer_with(raises=True),
+        ),
+        mistake("`answer` returns nothing: the futures hold the answers.", answer_with(returns=True)),
+        mistake(
+            "Two clients may ask for the same text, and each has a future: a dict by text keeps one of them.",
+            answer_each_text_once,
+        ),
+        mistake("`predict` takes a list of texts; give it no other kind.", answer_with(kind=tuple)),
+        mistake("Your code changed the list `batch`: make a new one.", answer_in_place),
+        mistake(
+            "A client may also leave while the model works, after you looked at `cancelled()`; setting a "
+            "future then raises, and those behind it get nothing. After `set_running_or_notify_cancel()` "
+            "nobody can leave.",
+            answer_with(here=lambda future: not future.cancelled()),
+            answer_who_is_still_there,
         ),
     ],
     seconds=4,
@@ -774,27 +1100,63 @@ class Gate:
         self.callers.add(threading.get_ident())
         if threading.get_ident() != self.maker:
             self.open.wait(3)
+            self.open.set()
         self.batches.append(list(texts))
         return [text.upper() for text in texts]
 
 
 def batched(answer, texts, most, closes_early):
     """Ask for the first text; while the model has it, for the others; let it go, and close."""
-    model = Gate()
-    batcher = answer(model, most, take, answer_batch)
-    first = batcher.ask(texts[0])
-    seen = {"the first text goes to the model at once": model.begun.wait(1)}
-    futures = [first] + [batcher.ask(text) for text in texts[1:]]
-    seen["asking waits for no answer"] = not first.done()
-    if closes_early:
-        threading.Timer(0.2, model.open.set).start()
-    else:
-        model.open.set()
-        _wait(futures)
-    batcher.close()
+    model, slept, before = Gate(), [], set(threading.enumerate())
+
+    def note_sleep(frame, event, what):
+        if event == "c_call" and what is time.sleep:
+            slept.append(True)
+
+    profile = threading.getprofile()
+    threading.setprofile(note_sleep)  # of the threads that begin from here on
+    try:
+        batcher = answer(model, most, take, answer_batch)
+        threads = set(threading.enumerate()) - before
+        seen = {"how many threads making one starts": len(threads)}
+        if len(threads) != 1:
+            return _given_up(batcher, model, seen)
+        futures = [batcher.ask(text) for text in texts[:1]]
+        if texts:
+            seen["the first text goes to the model at once"] = model.begun.wait(1)
+            if not model.begun.is_set():
+                return _given_up(batcher, model, seen)
+        seen["asking waits for no answer"] = not any(future.done() for future in futures)
+        if not seen["asking waits for no answer"]:
+            return _given_up(batcher, model, {"asking waits for no answer": False})
+        futures += [batcher.ask(text) for text in texts[1:]]
+        if closes_early:
+            threading.Timer(0.2, model.open.set).start()
+        else:
+            model.open.set()
+            _wait(futures)
+        batcher.close()
+    finally:
+        threading.setprofile(profile)
     seen["the outcomes after close"] = [outcome(future) for future in futures]
-    seen["the batches"] = model.batches
+    seen["the batches"] = list(model.batches)
     seen["the model runs in another thread"] = threading.get_ident() not in model.callers
+    for thread in threads:
+        thread.join(0.5)  # for an answer that did not wait; the outcomes above tell it
+    seen["the thread has ended after close"] = not any(thread.is_alive() for thread in threads)
+    seen["the thread calls time.sleep"] = bool(slept)
+    return seen
+
+
+def _given_up(batcher, model, seen):
+    """`seen`; the threads of a batcher that is wrong already are asked to end, and not waited for."""
+
+    def end():
+        with contextlib.suppress(Exception):
+            batcher.close()
+
+    model.open.set()
+    threading.Thread(target=end, daemon=True).start()
     return seen
 
 
@@ -806,18 +1168,82 @@ def _wait(futures):
 
 
 class AtOnce(MicroBatcher):
-    """No queue: whoever asks runs the model."""
-
-    def __init__(self, predict, most, take, answer):
-        self.predict, self.answer = predict, answer
+    """Whoever asks runs the model."""
 
     def ask(self, text):
         future = Future()
         self.answer([(text, future)], self.predict)
         return future
 
+
+class NoThread(AtOnce):
+    """No queue and no thread."""
+
+    def __init__(self, predict, most, take, answer):
+        self.predict, self.answer = predict, answer
+
     def close(self):
         pass
+
+
+class LateThread(MicroBatcher):
+    """Starts its thread when the first text comes."""
+
+    def __init__(self, predict, most, take, answer):
+        self.predict, self.most, self.take, self.answer = predict, most, take, answer
+        self.waiting, self.thread = queue.Queue(), None
+
+    def ask(self, text):
+        if self.thread is None:
+            self.thread = threading.Thread(target=self.work, daemon=True)
+            self.thread.start()
+        return super().ask(text)
+
+    def close(self):
+        if self.thread:
+            super().close()
+
+
+class TwoThreads(MicroBatcher):
+    def __init__(self, predict, most, take, answer):
+        super().__init__(predict, most, take, answer)
+        self.second = threading.Thread(target=self.work, daemon=True)
+        self.second.start()
+
+    def close(self):
+        self.waiting.put(None)
+        super().close()
+
+
+class NeverEnds(MicroBatcher):
+    """Closing waits for the answers, and leaves the thread waiting for more."""
+
+    def __init__(self, predict, most, take, answer):
+        self.asked = []
+        super().__init__(predict, most, take, answer)
+
+    def ask(self, text):
+        self.asked.append(super().ask(text))
+        return self.asked[-1]
+
+    def close(self):
+        for future in self.asked:
+            future.exception()
+        last = threading.Timer(5, self.waiting.put, [None])  # a check leaves no thread behind for long
+        last.daemon = True
+        last.start()
+
+
+class Sleeps(MicroBatcher):
+    """Gives others time to come."""
+
+    def work(self):
+        while True:
+            time.sleep(0.01)
+            batch = self.take(self.waiting, self.most)
+            self.answer([item for item in batch if item], self.predict)
+            if None in batch:
+                return
 
 
 class OneByOne(MicroBatcher):
@@ -893,8 +1319,23 @@ exercise(
         case("seven texts, batches of up to four", WAITING, 4, False),
         case("closed while five are waiting", WAITING[:6], 4, True),
         case("one text", WAITING[:1], 4, False),
+        case("closed, and nobody asked", [], 4, False),
     ],
     mistakes=[
+        mistake(
+            "After making one, exactly one thread of it has to be running, before anybody asks.",
+            NoThread,
+            LateThread,
+            TwoThreads,
+        ),
+        mistake(
+            "The thread is still running after `close`: it has to end, also if nobody ever asked.",
+            NeverEnds,
+        ),
+        mistake(
+            "The thread sleeps by the clock, and the first text waits for others. `take` wakes up by itself.",
+            Sleeps,
+        ),
         mistake(
             "Whoever asks waits for the model, so no second text can come in meanwhile. `ask` only puts the "
             "text into the queue; a thread of its own works.",
@@ -937,7 +1378,9 @@ def roll_back(releases, bad, labels):
     return max(fit, key=numbers, default=None)
 
 
-def roll_back_with(key=numbers, before=True, healthy=True, labels=True, best=max):
+def roll_back_with(
+    key=numbers, before=True, healthy=True, labels=lambda found, wanted: found == wanted, best=max
+):
     """`roll_back` by another order, or with a condition left out."""
 
     def wrong(releases, bad, wanted):
@@ -946,11 +1389,15 @@ def roll_back_with(key=numbers, before=True, healthy=True, labels=True, best=max
             for name, release in releases.items()
             if (key(name) < key(bad) if before else name != bad)
             and (release["healthy"] or not healthy)
-            and (not labels or release["labels"] == wanted)
+            and labels(release["labels"], wanted)
         ]
         return best(fit, key=key, default=None)
 
     return wrong
+
+
+def roll_back_the_bad_ones_labels(releases, bad, labels):
+    return roll_back(releases, bad, releases[bad]["labels"])
 
 
 def roll_back_sorted_labels(releases, bad, labels):
@@ -973,8 +1420,11 @@ TWO, THREE = ["negative", "positive"], ["negative", "neutral", "positive"]
 
 
 def released(**kinds):
-    """{"1.2.0": {...}} of v1_2_0="+" (healthy, two labels), "-" (ill), "3" (three labels), "r" (reversed)."""
-    labels = {"3": THREE, "r": TWO[::-1]}
+    """{"1.2.0": {...}} of v1_2_0="+" (healthy, two labels), "-" (ill), or "+" with other labels.
+
+    "3": three, "r": reversed, "m": one more at the end, "l": the last one missing.
+    """
+    labels = {"3": THREE, "r": TWO[::-1], "m": [*TWO, "unsure"], "l": TWO[:-1]}
     return {
         name[1:].replace("_", "."): {"healthy": kind != "-", "labels": labels.get(kind, TWO)}
         for name, kind in kinds.items()
@@ -997,16 +1447,45 @@ exercise(
         case("the very first", released(v1_0_0="-", v1_1_0="+"), "1.0.0", TWO),
         case("none is fit", released(v1_0_0="-", v1_1_0="3", v1_2_0="+"), "1.2.0", TWO),
         case("entered in any order", released(v1_1_0="+", v1_3_0="-", v1_0_0="+"), "1.3.0", TWO),
+        case("back over a major number", released(v1_9_0="+", v1_10_0="+", v2_0_0="-"), "2.0.0", TWO),
+        case("the third number counts", released(v1_2_9="+", v1_2_10="+", v1_2_11="-"), "1.2.11", TWO),
+        case("two majors", released(v2_1_0="+", v1_7_3="+", v2_0_5="-", v1_8_0="-"), "2.0.5", TWO),
+        case("a hundred after 99", released(v1_99_0="+", v1_100_0="+", v2_0_0="-"), "2.0.0", TWO),
+        case("a hundred on two places", released(v1_2_100="+", v1_3_0="+", v1_3_1="-"), "1.3.1", TWO),
+        case("one label more", released(v1_0_0="+", v1_1_0="m", v1_2_0="-"), "1.2.0", TWO),
+        case("one label fewer", released(v1_0_0="+", v1_1_0="l", v1_2_0="-"), "1.2.0", TWO),
+        case("the bad one has other labels", released(v1_0_0="+", v1_1_0="3", v1_2_0="3"), "1.2.0", TWO),
     ],
     mistakes=[
         mistake(
             'Versions are compared as text: there "1.10.0" comes before "1.9.0". Compare their numbers.',
             roll_back_with(key=str),
         ),
+        mistake(
+            "A version is three numbers, compared one after another: the first decides, then the second, "
+            "then the third. Keep them apart, however large they are.",
+            roll_back_with(key=lambda version: int(version.replace(".", ""))),
+            roll_back_with(key=lambda version: numbers(version)[:2]),
+            roll_back_with(key=lambda version: numbers(version)[1:]),
+            roll_back_with(key=lambda version: sum(n * 100**i for i, n in enumerate(numbers(version)[::-1]))),
+            roll_back_with(key=lambda version: [part.zfill(2) for part in version.split(".")]),
+        ),
+        mistake(
+            "One label more or fewer is another list: compare the whole lists.",
+            roll_back_with(labels=lambda found, wanted: found[: len(wanted)] == wanted),
+            roll_back_with(labels=lambda found, wanted: wanted[: len(found)] == found),
+            roll_back_with(
+                labels=lambda found, wanted: all(a == b for a, b in zip(wanted, found, strict=False))
+            ),
+        ),
+        mistake(
+            "Compare with the argument `labels`, which the clients expect; the bad release may have others.",
+            roll_back_the_bad_ones_labels,
+        ),
         mistake("A release that was not healthy is no way out.", roll_back_with(healthy=False)),
         mistake(
             "A release with other labels answers another question: its clients would break.",
-            roll_back_with(labels=False),
+            roll_back_with(labels=lambda found, wanted: True),
         ),
         mistake(
             "The labels in another order are other ids: class 0 would be another. Compare the lists as they "
@@ -1074,6 +1553,29 @@ def patient_with(
     return wrong
 
 
+def doubling_with(after):
+    """A client that keeps the next pause: `after(pause, wait)` gives (what it sleeps, the next pause)."""
+
+    def wrong(ask, sleep, tries):
+        pause = 1
+        for attempt in range(tries):
+            status, answer, wait = ask()
+            if status < 500 or attempt == tries - 1:
+                return status, answer
+            slept, pause = after(pause, wait)
+            sleep(slept)
+
+    return wrong
+
+
+def only_503_names_seconds(ask, sleep, tries):
+    for attempt in range(tries):
+        status, answer, wait = ask()
+        if status < 500 or attempt == tries - 1:
+            return status, answer
+        sleep(wait if status == 503 and wait is not None else 2**attempt)
+
+
 def impatient(ask, sleep, tries):
     return ask()[:2]
 
@@ -1100,7 +1602,13 @@ exercise(
         case("too large", script((413, "too large", None), GOOD), 3),
         case("one try", script(BUSY, GOOD), 1),
         case("come back at once", script((503, "again", 0), GOOD), 3),
+        case("a gateway that is down", script((502, "no answer", None), GOOD), 3),
         case("a long wait", script((503, "later", 30), BUSY, GOOD), 3),
+        case(
+            "some name seconds, some do not",
+            script(BROKEN, (503, "", 5), BROKEN, (502, "", 3), BROKEN, BROKEN, GOOD),
+            8,
+        ),
     ],
     mistakes=[
         mistake(
@@ -1111,6 +1619,31 @@ exercise(
         mistake(
             "Only 503 is tried again; every status from 500 on may be gone a moment later.",
             patient_with(stops=lambda status: status != 503),
+        ),
+        mistake(
+            "500 is tried again too: only a status below 500 ends it.", patient_with(stops=lambda s: s <= 500)
+        ),
+        mistake(
+            "If the service names seconds, take exactly these, even if they are fewer.",
+            patient_with(pause=lambda attempt, wait: max(2**attempt, wait or 0)),
+        ),
+        mistake(
+            "The third pause is 4 seconds whatever the second was: every request doubles it, also one after "
+            "which the service named the seconds.",
+            doubling_with(lambda pause, wait: (pause, 2 * pause) if wait is None else (wait, pause)),
+        ),
+        mistake(
+            "The seconds that the service names hold for one pause; the others double from 1 as if it had "
+            "said nothing.",
+            doubling_with(lambda pause, wait: (pause, 2 * pause) if wait is None else (wait, 2 * wait)),
+        ),
+        mistake(
+            "The pauses go on doubling: the card sets no upper limit.",
+            patient_with(pause=lambda attempt, wait: min(2**attempt, 8) if wait is None else wait),
+        ),
+        mistake(
+            "Whatever the status, seconds that the service names are obeyed, not with 503 alone.",
+            only_503_names_seconds,
         ),
         mistake(
             "The service said how long to wait, and you did not listen.",
