@@ -11,6 +11,7 @@ import threading
 import time
 from concurrent.futures import Future, InvalidStateError
 
+import numpy
 import torch
 
 from course_utils.checks.exercise import Draw, case, exercise, forbid, mistake, shown
@@ -127,7 +128,7 @@ def quantise(x):
 def quantised(answer, x):
     """What `answer` gives; a zero point that is a float, equal to the int, is told apart."""
     found = answer(x)
-    if isinstance(found, tuple) and len(found) == 3 and isinstance(found[2], float):
+    if isinstance(found, tuple) and len(found) == 3 and isinstance(found[2], float | numpy.floating):
         return *found[:2], f"{found[2]}, a float"
     return found
 
@@ -906,6 +907,23 @@ def answer_with(
     return wrong
 
 
+def stays(future):
+    """Whether a client is still there, as most people ask for it; they may leave a moment later."""
+    return not future.cancelled()
+
+
+def answer_one_by_one(here=lambda future: future.set_running_or_notify_cancel()):
+    def wrong(batch, predict):
+        for text, future in batch:
+            if here(future):
+                try:
+                    future.set_result(predict([text])[0])
+                except Exception as error:
+                    future.set_exception(error)
+
+    return wrong
+
+
 def answer_each_text_once(batch, predict):
     wanted = {text: future for text, future in batch if future.set_running_or_notify_cancel()}
     answer_batch_running(wanted.items(), predict)
@@ -949,30 +967,8 @@ def answer_who_is_still_there(batch, predict):
             future.set_result(answer)
 
 
-def answer_the_cancelled_too(batch, predict):
-    for _, future in batch:
-        future.set_running_or_notify_cancel()
-    try:
-        answers = predict([text for text, _ in batch])
-    except Exception as error:
-        answers = [error] * len(batch)
-    for (_, future), answer in zip(batch, answers, strict=True):
-        if future.cancelled():
-            continue
-        if isinstance(answer, Exception):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
-
-
-def shift_after_cancelled(batch, predict):
-    wanted = [(text, future) for text, future in batch if future.set_running_or_notify_cancel()]
-    if not wanted:
-        return
-    try:
-        answers = predict([text for text, _ in wanted])
-    except Exception as error:
-        answers = [error] * len(batch)
+def deliver(batch, answers):
+    """The answers, in order, to those of the batch who have not left."""
     for (_, future), answer in zip(batch, answers, strict=False):
         if future.cancelled():
             continue
@@ -980,6 +976,33 @@ def shift_after_cancelled(batch, predict):
             future.set_exception(answer)
         else:
             future.set_result(answer)
+
+
+def answer_the_cancelled_too(here=lambda future: future.set_running_or_notify_cancel()):
+    def wrong(batch, predict):
+        for _, future in batch:
+            here(future)
+        try:
+            answers = predict([text for text, _ in batch])
+        except Exception as error:
+            answers = [error] * len(batch)
+        deliver(batch, answers)
+
+    return wrong
+
+
+def shift_after_cancelled(here=lambda future: future.set_running_or_notify_cancel()):
+    def wrong(batch, predict):
+        texts = [text for text, future in batch if here(future)]
+        if not texts:
+            return
+        try:
+            answers = predict(texts)
+        except Exception as error:
+            answers = [error] * len(batch)
+        deliver(batch, answers)
+
+    return wrong
 
 
 exercise(
@@ -1004,57 +1027,83 @@ exercise(
         mistake(
             "The model is called once for each text. One call for the whole batch is what this is about.",
             answer_with(one_by_one=True),
+            answer_with(here=stays, one_by_one=True),
+            answer_one_by_one(),
+            answer_one_by_one(stays),
         ),
         mistake(
             "The answers go to the wrong people: the first answer belongs to the first future.",
             answer_with(order=lambda answers: answers[::-1]),
+            answer_with(here=stays, order=lambda answers: answers[::-1]),
         ),
         mistake(
             "After a client that left, everybody gets the next one's answer. Leave such texts out of the "
             "batch once, and use that list for texts and answers alike.",
-            shift_after_cancelled,
+            shift_after_cancelled(),
+            shift_after_cancelled(stays),
         ),
         mistake(
             "Texts whose client has left are still put to the model; if all have left, it need not run.",
-            answer_the_cancelled_too,
+            answer_the_cancelled_too(),
+            answer_the_cancelled_too(stays),
+            answer_with(here=lambda future: True),
         ),
-        mistake("When the model fails, only the first client hears of it.", answer_with(failing="first")),
+        mistake(
+            "When the model fails, only the first client hears of it.",
+            answer_with(failing="first"),
+            answer_with(here=stays, failing="first"),
+        ),
         mistake(
             "When the model fails, nobody hears of it: their futures are never done, and they wait for ever.",
             answer_with(failing="nobody"),
+            answer_with(here=stays, failing="nobody"),
         ),
         mistake(
             "A failure is given as if it were an answer. `future.set_exception(error)` raises it where "
             "somebody waits.",
             answer_with(failing="none"),
+            answer_with(here=stays, failing="none"),
             answer_with(failing="text"),
+            answer_with(here=stays, failing="text"),
         ),
         mistake(
             "You set another exception than the one that `predict` raised, and its kind is lost.",
             answer_with(failing="other"),
+            answer_with(here=stays, failing="other"),
         ),
         mistake(
             "`predict` may raise any `Exception`; what you do not catch ends the thread, and nobody is "
             "answered.",
             answer_with(caught=ValueError),
+            answer_with(here=stays, caught=ValueError),
             answer_with(caught=RuntimeError),
+            answer_with(here=stays, caught=RuntimeError),
         ),
         mistake(
             "The exception is raised once more: it would end the thread. It is for those who wait.",
             answer_with(raises=True),
+            answer_with(here=stays, raises=True),
         ),
-        mistake("`answer` returns nothing: the futures hold the answers.", answer_with(returns=True)),
+        mistake(
+            "`answer` returns nothing: the futures hold the answers.",
+            answer_with(returns=True),
+            answer_with(here=stays, returns=True),
+        ),
         mistake(
             "Two clients may ask for the same text, and each has a future: a dict by text keeps one of them.",
             answer_each_text_once,
         ),
-        mistake("`predict` takes a list of texts; give it no other kind.", answer_with(kind=tuple)),
+        mistake(
+            "`predict` takes a list of texts; give it no other kind.",
+            answer_with(kind=tuple),
+            answer_with(here=stays, kind=tuple),
+        ),
         mistake("Your code changed the list `batch`: make a new one.", answer_in_place),
         mistake(
             "A client may also leave while the model works, after you looked at `cancelled()`; setting a "
             "future then raises, and those behind it get nothing. After `set_running_or_notify_cancel()` "
             "nobody can leave.",
-            answer_with(here=lambda future: not future.cancelled()),
+            answer_with(here=stays),
             answer_who_is_still_there,
         ),
     ],
@@ -1130,6 +1179,8 @@ def batched(answer, texts, most, closes_early):
         if not seen["asking waits for no answer"]:
             return _given_up(batcher, model, {"asking waits for no answer": False})
         futures += [batcher.ask(text) for text in texts[1:]]
+        if any(future.done() for future in futures):
+            return _given_up(batcher, model, {"asking waits for no answer": False})
         if closes_early:
             threading.Timer(0.2, model.open.set).start()
         else:
