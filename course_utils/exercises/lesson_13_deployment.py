@@ -472,6 +472,13 @@ def status_with(
     return wrong
 
 
+def one_that_is_not_blank(texts):
+    """What `any(text.strip() for text in texts)` looks at; a number is found all the same."""
+    if not all(isinstance(text, str) for text in texts):
+        return texts
+    return ([text for text in texts if text.strip()] or texts)[:1]
+
+
 class Body(bytes):
     """Bytes that note whether `json.loads` has read them: it alone decodes in this way."""
 
@@ -556,6 +563,7 @@ exercise(
             "Every text has to be looked at, not one: a single bad one makes the request 422.",
             status_with(over=any),
             status_with(looked_at=lambda texts: texts[:1]),
+            status_with(looked_at=one_that_is_not_blank),
         ),
         mistake(
             'White space alone is no text: `" \\n"` is 422. Look at `text.strip()`.',
@@ -724,6 +732,12 @@ def take_after_sleep(waiting, most):
     return batch
 
 
+def take_after_naps(waiting, most):
+    while waiting.empty():
+        time.sleep(0.01)
+    return take(waiting, most)
+
+
 def take_up_to_nothing(waiting, most):
     batch = [waiting.get()]
     while len(batch) < most and not waiting.empty():
@@ -794,6 +808,7 @@ exercise(
             "No `time.sleep`: `get()` wakes up as soon as an item comes, and the texts that are there "
             "should not wait for others.",
             take_after_sleep,
+            take_after_naps,
         ),
         mistake(
             "An item may be anything, None and an empty text too: look at the queue, not at the item.",
@@ -1154,6 +1169,18 @@ class Gate:
         return [text.upper() for text in texts]
 
 
+SEEN = [
+    "how many threads making one starts",
+    "the first text goes to the model at once",
+    "asking waits for no answer",
+    "the outcomes after close",
+    "the batches",
+    "the model runs in another thread",
+    "the thread has ended after close",
+    "the thread calls time.sleep",
+]
+
+
 def batched(answer, texts, most, closes_early):
     """Ask for the first text; while the model has it, for the others; let it go, and close."""
     model, slept, before = Gate(), [], set(threading.enumerate())
@@ -1171,16 +1198,16 @@ def batched(answer, texts, most, closes_early):
         if len(threads) != 1:
             return _given_up(batcher, model, seen)
         futures = [batcher.ask(text) for text in texts[:1]]
-        if texts:
-            seen["the first text goes to the model at once"] = model.begun.wait(1)
-            if not model.begun.is_set():
-                return _given_up(batcher, model, seen)
-        seen["asking waits for no answer"] = not any(future.done() for future in futures)
+        seen["the first text goes to the model at once"] = not texts or model.begun.wait(1)
+        if not seen["the first text goes to the model at once"]:
+            return _given_up(batcher, model, seen)
+        seen["asking waits for no answer"] = not any(_answered(future) for future in futures)
         if not seen["asking waits for no answer"]:
-            return _given_up(batcher, model, {"asking waits for no answer": False})
+            return _given_up(batcher, model, seen)
         futures += [batcher.ask(text) for text in texts[1:]]
-        if any(future.done() for future in futures):
-            return _given_up(batcher, model, {"asking waits for no answer": False})
+        seen["asking waits for no answer"] = not any(_answered(future) for future in futures)
+        if not seen["asking waits for no answer"]:
+            return _given_up(batcher, model, seen)
         if closes_early:
             threading.Timer(0.2, model.open.set).start()
         else:
@@ -1199,6 +1226,11 @@ def batched(answer, texts, most, closes_early):
     return seen
 
 
+def _answered(future):
+    """Whether what `ask` gave is a future that is done, or the answer itself."""
+    return isinstance(future, str) or future.done()
+
+
 def _given_up(batcher, model, seen):
     """`seen`; the threads of a batcher that is wrong already are asked to end, and not waited for."""
 
@@ -1208,7 +1240,7 @@ def _given_up(batcher, model, seen):
 
     model.open.set()
     threading.Thread(target=end, daemon=True).start()
-    return seen
+    return dict.fromkeys(SEEN, "not tried") | seen
 
 
 def _wait(futures):
