@@ -222,11 +222,11 @@ def _judged(exercise, value, case):
 def _explanation(exercise, references, outcomes):
     """The explanation of the typical mistake that gives what the answer gave, or "".
 
-    A mistake that gives the same on every case comes first. Then those that give the same wherever they differ
-    from the reference, whatever else is wrong with the answer: of them the one that accounts for most of the
-    cases on which the answer is wrong, if that is at least half of them; fewer may agree by chance. Cases on
-    which it raises say nothing. What the mistakes gave is kept with the exercise: for the next answer nothing
-    of it is computed again.
+    A mistake that gives the same on every case comes first. Then those that give the same wherever they
+    differ from the reference, whatever else is wrong with the answer: of them the one that accounts for most
+    of the cases on which the answer is wrong, if that is at least half of them; fewer may agree by chance.
+    Cases on which it raises say nothing. What the mistakes gave is kept with the exercise: for the next
+    answer nothing of it is computed again.
     """
     wrong_on = sum(
         not _alike(exercise, reference, outcome)

@@ -1173,56 +1173,59 @@ SEEN = [
     "how many threads making one starts",
     "the first text goes to the model at once",
     "asking waits for no answer",
+    "close comes back",
     "the outcomes after close",
     "the batches",
     "the model runs in another thread",
     "the thread has ended after close",
-    "the thread calls time.sleep",
 ]
 
 
 def batched(answer, texts, most, closes_early):
     """Ask for the first text; while the model has it, for the others; let it go, and close."""
-    model, slept, before = Gate(), [], set(threading.enumerate())
+    model, before = Gate(), set(threading.enumerate())
+    batcher = answer(model, most, take, answer_batch)
+    threads = set(threading.enumerate()) - before
+    seen = {"how many threads making one starts": len(threads)}
+    if len(threads) != 1:
+        return _given_up(batcher, model, seen)
+    futures = [batcher.ask(text) for text in texts[:1]]
+    seen["the first text goes to the model at once"] = not texts or model.begun.wait(1)
+    if not seen["the first text goes to the model at once"]:
+        return _given_up(batcher, model, seen)
+    seen["asking waits for no answer"] = not any(_answered(future) for future in futures)
+    if not seen["asking waits for no answer"]:
+        return _given_up(batcher, model, seen)
+    futures += [batcher.ask(text) for text in texts[1:]]
+    seen["asking waits for no answer"] = not any(_answered(future) for future in futures)
+    if not seen["asking waits for no answer"]:
+        return _given_up(batcher, model, seen)
+    if closes_early:
+        threading.Timer(0.2, model.open.set).start()
+    else:
+        model.open.set()
+        _wait(futures)
+    failed = []
 
-    def note_sleep(frame, event, what):
-        if event == "c_call" and what is time.sleep:
-            slept.append(True)
+    def end():
+        try:
+            batcher.close()
+        except Exception as error:
+            failed.append(error)
 
-    profile = threading.getprofile()
-    threading.setprofile(note_sleep)  # of the threads that begin from here on
-    try:
-        batcher = answer(model, most, take, answer_batch)
-        threads = set(threading.enumerate()) - before
-        seen = {"how many threads making one starts": len(threads)}
-        if len(threads) != 1:
-            return _given_up(batcher, model, seen)
-        futures = [batcher.ask(text) for text in texts[:1]]
-        seen["the first text goes to the model at once"] = not texts or model.begun.wait(1)
-        if not seen["the first text goes to the model at once"]:
-            return _given_up(batcher, model, seen)
-        seen["asking waits for no answer"] = not any(_answered(future) for future in futures)
-        if not seen["asking waits for no answer"]:
-            return _given_up(batcher, model, seen)
-        futures += [batcher.ask(text) for text in texts[1:]]
-        seen["asking waits for no answer"] = not any(_answered(future) for future in futures)
-        if not seen["asking waits for no answer"]:
-            return _given_up(batcher, model, seen)
-        if closes_early:
-            threading.Timer(0.2, model.open.set).start()
-        else:
-            model.open.set()
-            _wait(futures)
-        batcher.close()
-    finally:
-        threading.setprofile(profile)
+    # In a thread of its own: a `close` that waits for ever hears of no time limit.
+    closing = threading.Thread(target=end, daemon=True)
+    closing.start()
+    closing.join(4)
+    if failed:
+        raise failed[0]
+    seen["close comes back"] = not closing.is_alive()
     seen["the outcomes after close"] = [outcome(future) for future in futures]
     seen["the batches"] = list(model.batches)
     seen["the model runs in another thread"] = threading.get_ident() not in model.callers
     for thread in threads:
         thread.join(0.5)  # for an answer that did not wait; the outcomes above tell it
     seen["the thread has ended after close"] = not any(thread.is_alive() for thread in threads)
-    seen["the thread calls time.sleep"] = bool(slept)
     return seen
 
 
@@ -1317,18 +1320,6 @@ class NeverEnds(MicroBatcher):
         last.start()
 
 
-class Sleeps(MicroBatcher):
-    """Gives others time to come."""
-
-    def work(self):
-        while True:
-            time.sleep(0.01)
-            batch = self.take(self.waiting, self.most)
-            self.answer([item for item in batch if item], self.predict)
-            if None in batch:
-                return
-
-
 class OneByOne(MicroBatcher):
     def work(self):
         while True:
@@ -1414,10 +1405,6 @@ exercise(
         mistake(
             "The thread is still running after `close`: it has to end, also if nobody ever asked.",
             NeverEnds,
-        ),
-        mistake(
-            "The thread sleeps by the clock, and the first text waits for others. `take` wakes up by itself.",
-            Sleeps,
         ),
         mistake(
             "Whoever asks waits for the model, so no second text can come in meanwhile. `ask` only puts the "
