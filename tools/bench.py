@@ -1,7 +1,7 @@
 """How fast training, answering and serving are on this machine, each beside what it is compared with.
 
-`make bench` takes about a quarter of an hour on two slow idle cores, `tools/bench.py --quick` five minutes. Every
-ratio is of two measurements that took turns in this run; a busy machine still moves them.
+`make bench` takes about a quarter of an hour on two slow idle cores, `tools/bench.py --quick` five minutes.
+Every ratio is of two measurements that took turns in this run; a busy machine still moves them.
 """
 
 import argparse
