@@ -473,7 +473,7 @@ def train_under(answer, seconds, trainings, wished=(), ended=()):
             when = f"after step {step} of training {number}"
             found[f"the control {when} is the one that was given"] = given is None or given is control
             control = given if given is not None else control
-            for flag in (*FLAGS, "should_log") if step in wished else FLAGS:
+            for flag in (*FLAGS, "should_log", "should_epoch_stop"):
                 found[f"{flag} {when}"] = bool(getattr(control, flag))
     return found
 

@@ -1693,6 +1693,12 @@ exercise(
             torch.tensor([True, False]),
         ),
         case(
+            "scores in the trillions",
+            torch.tensor([[-6e12, 4e12], [-6e12, 9e12]]),
+            torch.eye(2, dtype=torch.bool),
+            torch.tensor([True, False]),
+        ),
+        case(
             "a far-off reward",
             torch.tensor([[0.0, 1.0], [0.0, 1.0], [9.0, 0.0]]),
             torch.eye(2, dtype=torch.bool),
@@ -1733,8 +1739,8 @@ exercise(
         ),
         mistake(
             'Your "forbidden" is a number that a sum can fall below or outweigh. Use -torch.inf.',
-            *(finite(-number) for number in (1.0, 10.0, 100.0, 999.0, 1e4)),
-            *(penalty(size) for size in (10.0, 100.0, 1e3, 1e4)),
+            *(finite(-number) for number in (1.0, 10.0, 100.0, 999.0, 1e4, 1e6, 1e9)),
+            *(penalty(size) for size in (10.0, 100.0, 1e3, 1e4, 1e6, 1e9)),
         ),
         mistake(
             "You add up all paths (logsumexp). Only the best one counts: max.",
