@@ -16,6 +16,7 @@ from course_utils.exercises import lesson_14_images as declared
 LESSON = lessons.read(lessons.FOLDER / "14_images.ipynb")
 NAMES = ["ViT", "EncoderLayer", "Entrance", "NAMES", "own_name", "convolve", "cut", "to_batch", "new_cnn"]
 NAMES += ["shift", "shaken", "shuffle_pixels", "interval", "plan", "PLANS", "train", "BATCH", "RATE"]
+NAMES += ["logits_of", "new_vit", "picked", "learn", "measure", "MAKERS", "right", "new_hybrid"]
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +25,13 @@ def code():
     from course_utils import set_seed
 
     namespace = {"__name__": "lesson_14", "set_seed": set_seed, "device": torch.device("cpu")}
+    torch.manual_seed(0)
+    pictures = {name: torch.randn(size, 1, 28, 28) for name, size in (("train", 80), ("validation", 30))}
+    labels = {name: torch.arange(len(part)) % 10 for name, part in pictures.items()}
+    config = ViTConfig(image_size=28, patch_size=7, num_channels=1, hidden_size=8, intermediate_size=8)
+    config.num_attention_heads, config.num_hidden_layers = 2, 1
+    namespace |= {"x": pictures, "shuffled": pictures, "y": labels, "config": config, "plotting": None}
+    namespace |= {"COUNT": 40, "PASSES": 75, "SEEDS": 2, "nets": {}, "said": {}}
     exec(lessons.imports(LESSON), namespace)
     for node in [node for cell in LESSON.code for node in lessons.tree(cell.source).body]:
         named = [target.id for target in getattr(node, "targets", []) if isinstance(target, ast.Name)]
@@ -255,3 +263,43 @@ def test_training_uses_its_passes_and_its_seed(code):
     assert counts.max() - counts.min() <= 3
     assert torch.equal(models[0][1].weight, models[1][1].weight)
     assert not torch.equal(models[0][1].weight, models[2][1].weight)
+
+
+def test_every_method_is_measured_once_a_seed_on_the_same_pictures(code):
+    seen = []
+    code["MAKERS"]["hybrid"] = code["new_hybrid"]
+    names = ["logistic regression", "CNN", "ViT", "hybrid"]
+    code["measure"]("here", names)
+    code["measure"]("there", ["CNN"], count=20, change=lambda b: seen.append(len(b)) or b, passes=50, seeds=3)
+    assert {key: len(values) for key, values in code["right"].items()} == {
+        **{("here", name): 2 for name in names},
+        ("there", "CNN"): 3,
+    }
+    assert seen == [25] * 6
+    for (_, name, seed), answers in code["said"].items():
+        assert answers.shape == (30, 10), (name, seed)
+    for shares in code["right"].values():
+        assert all(0 <= share <= 1 for share in shares)
+    chosen = code["picked"](1, 40)
+    assert torch.equal(chosen, code["picked"](1, 40)) and len(set(chosen.tolist())) == 40
+    assert len(code["picked"](1, 500)) == 80, "no more than there are"
+
+
+@pytest.mark.parametrize(
+    ("place", "source"), [("colab", "hub"), ("jupyter", "package"), ("plain", "package")]
+)
+def test_the_digits_come_from_the_hub_on_colab_alone(place, source):
+    (cell,) = [cell for cell in LESSON.code if cell.source.count("SOURCE =")]
+    asked = []
+
+    class Digits:
+        def digits(source):
+            asked.append(source)
+            return {"train": [{"image": Image.new("L", (28, 28)), "label": 3}]}
+
+    class Environment:
+        def where():
+            return place
+
+    exec(cell.source, {"data": Digits, "environment": Environment})
+    assert asked == [source]
