@@ -2,7 +2,7 @@
 
 For authors, in a checkout: `make notebooks`, or `python tools/notebooks.py 01` for one lesson. A lesson's
 notebook is its only source, so this changes nothing but the badge line, the setup cell, the outputs and the
-metadata.
+metadata, and in lesson 19 the glossary and the errors by message (those alone: `make glossary`).
 """
 
 import copy
@@ -14,10 +14,13 @@ import sys
 import time
 import tomllib
 
+import glossary
+
 ROOT = pathlib.Path(__file__).parent.parent
 FOLDER = ROOT / "notebooks"
 BADGE = re.compile(r"^\[!\[Open in Colab\].*$", re.MULTILINE)
-TAGS = {"folded", "nbval-ignore-output", "raises-exception", "setup"}
+TAGS = {"folded", "nbval-ignore-output", "raises-exception", "setup", glossary.TAG}
+REFERENCE = "19"  # the lesson with the glossary and the errors by message
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # in JupyterLab, on Colab
 COST = re.compile(
     r"^\*\*Cost\*\*: (\d+) min for the core, (\d+) min for what goes deeper; "
@@ -116,11 +119,35 @@ def store(path):
             client.execute_cell(cell, index)
         seconds = time.perf_counter() - start
         megabytes = _peak_megabytes(client)
+    write_reference(notebook, path.name)
     write_minutes(notebook)
     normalise(notebook)
     nbformat.validate(notebook)
     nbformat.write(notebook, path)
     return seconds, megabytes
+
+
+def write_glossary():
+    """Write the glossary and the errors by message into the lesson that holds them, and run nothing.
+
+    Raises `SystemExit` with what `tools/glossary.toml` lacks.
+    """
+    import nbformat
+
+    if problems := glossary.problems(glossary.lessons(FOLDER)):
+        raise SystemExit("\n".join(problems))
+    for path in FOLDER.glob(f"{REFERENCE}_*.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        write_reference(notebook, path.name)
+        write_minutes(notebook)
+        normalise(notebook)
+        nbformat.write(notebook, path)
+
+
+def write_reference(notebook, name):
+    """Write the glossary and the errors by message of all stored lessons into `notebook`, if it has them."""
+    if name.startswith(f"{REFERENCE}_"):
+        glossary.write(notebook, glossary.lessons(FOLDER) | {name: notebook})
 
 
 def _peak_megabytes(client):
@@ -190,7 +217,8 @@ def minutes(notebook):
     """How long a lesson takes to study: (minutes of the core, minutes of what goes deeper).
 
     Prose at 160 words a minute, shown code at 8 s a line, a figure 20 s, an exercise as on its card, a
-    question one minute. What goes deeper are the sections marked so and On your own.
+    question one minute. What goes deeper are the sections marked so and On your own. What is made to be
+    looked up (the glossary, the errors by message) is not counted.
     """
     found, part, exercise, section = [0.0, 0.0], 0, 0, ""
     for cell in notebook.cells:
@@ -200,6 +228,8 @@ def minutes(notebook):
             part = int(section.startswith("◆ Deeper") or section == "On your own")
         if exercise:  # the stub, the check and the details belong to the card
             exercise -= 1
+            continue
+        if glossary.TAG in cell.metadata.get("tags", []):
             continue
         card = CARD.match(cell.source) if cell.cell_type == "markdown" else None
         if card:
@@ -233,6 +263,8 @@ def words_a_line(notebook):
     for cell in notebook.cells[3:]:
         if cell.cell_type == "markdown" and cell.source.startswith("## On your own"):
             break
+        if glossary.TAG in cell.metadata.get("tags", []):
+            continue
         if exercise:
             exercise -= 1
         elif cell.cell_type == "markdown" and CARD.match(cell.source):
@@ -257,4 +289,7 @@ def _merge_streams(outputs):
 
 
 if __name__ == "__main__":
-    store_all(sys.argv[1:])
+    if sys.argv[1:] == ["glossary"]:
+        write_glossary()
+    else:
+        store_all(sys.argv[1:])
