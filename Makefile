@@ -7,7 +7,7 @@ RUN    := $(BIN)/python
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-matrix mutants bench notebooks clean
+.PHONY: help lab test test-matrix mutants bench flower notebooks glossary clean
 
 help:  ## what each command does
 	@sed -n 's/^\([a-z-]*\):.*## */make \1\t/p' Makefile
@@ -27,8 +27,14 @@ mutants: $(VENV)/test.stamp  ## try every one-place change of the exercises' sol
 bench: $(VENV)/test.stamp  ## how fast training, answering and serving are here, beside their targets
 	$(RUN) tools/bench.py
 
+flower: $(VENV)/lab.stamp  ## lesson 17's federation on Flower, in an environment of its own (.venv-flower)
+	$(RUN) tools/flower/federation.py
+
 notebooks: $(VENV)/test.stamp  ## write setup cells and badges, run every notebook, store it normalised
 	$(RUN) tools/notebooks.py
+
+glossary: $(VENV)/test.stamp  ## write lesson 19's glossary and errors anew, or say which terms lack a definition
+	$(RUN) tools/notebooks.py glossary
 
 $(VENV)/lab.stamp: requirements.txt pyproject.toml
 	@$(PYTHON) course_utils/python_version.py
@@ -40,5 +46,5 @@ $(VENV)/test.stamp: $(VENV)/lab.stamp tests/requirements.txt
 	$(RUN) -m pip install --quiet -r tests/requirements.txt
 	@touch $@
 
-clean:  ## remove the environment
-	rm -rf $(VENV)
+clean:  ## remove the environments
+	rm -rf $(VENV) .venv-flower
