@@ -1,5 +1,6 @@
 """The recording, Whisper's files and eSpeak's voices: what comes back, and what is said when it cannot."""
 
+import dataclasses
 import hashlib
 import subprocess
 import wave
@@ -7,15 +8,16 @@ import wave
 import numpy as np
 import pytest
 
-from course_utils import data, package_files, speech_data
+from course_utils import data, speech_data
 from course_utils.errors import CourseError
 
 
 def test_the_recording_is_what_the_file_holds():
     sound, rate = data.recording()
     assert (sound.dtype, sound.shape, rate) == (np.float32, (2_129_958,), 48_000)
-    with wave.open(package_files.package_file(*speech_data.RECORDING), "rb") as file:
+    with wave.open(data.recording_file(), "rb") as file:
         assert file.getcomptype() == "NONE"
+        assert file.getnframes() == data.LEDGER["recording"].rows
         first = np.frombuffer(file.readframes(1000), "<i2")
     np.testing.assert_array_equal(sound[:1000] * 32768, first)
     assert 0.1 < np.abs(sound).max() < 1
@@ -33,7 +35,7 @@ def test_another_file_of_whispers_is_refused():
 
 
 def test_a_recording_that_is_not_here_says_where_there_is_one(monkeypatch):
-    missing = ("course-has-no-such-package", "1.0", "x.wav", "0" * 64)
+    missing = dataclasses.replace(speech_data.RECORDING, package="course-has-no-such-package", version="1.0")
     monkeypatch.setattr(speech_data, "RECORDING", missing)
     with pytest.raises(CourseError, match=r"pip install course-has-no-such-package==1.0.*glibc"):
         data.recording()
