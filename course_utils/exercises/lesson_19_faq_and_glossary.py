@@ -71,6 +71,19 @@ def cut_ids_alone(rows, pad_id, max_length):
     return made
 
 
+def mask_of_labels(rows, pad_id, max_length):
+    """Takes a token whose label is -100 for padding."""
+    made = pad_rows(rows, pad_id, max_length)
+    made["attention_mask"] = (made["labels"] != -100).long()
+    return made
+
+
+def last_kept(rows, pad_id, max_length):
+    """Cuts a long row at its beginning."""
+    rows = [{name: values[-max_length:] for name, values in row.items()} for row in rows]
+    return pad_rows(rows, pad_id, max_length)
+
+
 def tokens_of(lengths, pad_id, inside=False):
     """Rows of random ids and labels; with `inside`, one real id is that of padding."""
     rows = []
@@ -94,6 +107,15 @@ exercise(
         case("a row that is too long", tokens_of([9, 3, 2], 0), 0, 6),
         case("all rows too long", tokens_of([7, 8], 0), 0, 4),
         case("a real token with the pad id", tokens_of([3, 6], 2, inside=True), 2, 16),
+        case(
+            "real tokens with the label -100",
+            [
+                {"input_ids": [5, 6, 7, 8, 9], "labels": [-100, 3, -100, 0, -100]},
+                {"input_ids": [5, 7], "labels": [-100, 1]},
+            ],
+            0,
+            16,
+        ),
     ],
     mistakes=[
         mistake(
@@ -138,6 +160,11 @@ exercise(
             pad_with(to="max_length"),
         ),
         mistake("Rows longer than max_length are not cut.", pad_with(cut=False)),
+        mistake("You keep the last tokens of a row that is too long. Keep its first ones.", last_kept),
+        mistake(
+            "Your mask asks which labels are -100. A real token such as [CLS] may have it too; count tokens.",
+            mask_of_labels,
+        ),
         mistake("You cut the ids and not the labels, so they no longer stand side by side.", cut_ids_alone),
         mistake("The labels are floats; classes are integers.", pad_with(dtype=torch.float32)),
         mistake("The attention mask is missing from the batch.", pad_with(drop=("attention_mask",))),
@@ -171,15 +198,19 @@ def train_with(
     mean="rows",
     order="backward, step",
     last=False,
+    reduction="mean",
+    measured="before",
 ):
     """`train_epoch` with one or more of its faults left in."""
 
     def wrong(model, batches, optimizer):
         if mode:
             model.train(mode == "train")
+        if zero == "once":
+            optimizer.zero_grad()
         total, rows = 0, 0
         for x, y in batches:
-            loss = F.cross_entropy(turn(model(x)), y)
+            loss = F.cross_entropy(turn(model(x)), y, reduction=reduction)
             if zero == "before":
                 optimizer.zero_grad()
             if order == "step, backward":
@@ -191,11 +222,15 @@ def train_with(
                 optimizer.step()
             if zero == "after":
                 optimizer.zero_grad()
+            if measured == "after":
+                loss = F.cross_entropy(model(x), y)
             value = loss if number is None else number(loss)
-            total = total + value * (len(y) if mean == "rows" else 1)
+            total = total + value * (len(y) if mean == "rows" and reduction == "mean" else 1)
             rows += len(y)
             if last:
                 total, rows = value, 1
+        if mode == "late":
+            model.train()
         return total / (rows if mean == "rows" or last else len(batches))
 
     return wrong
@@ -235,6 +270,10 @@ exercise(
             train_with(mode=None),
         ),
         mistake(
+            "The model learned in eval mode, without dropout: model.train() came only after the loop.",
+            train_with(mode="late"),
+        ),
+        mistake(
             "There is still a softmax before cross_entropy, which takes one itself. Give it the logits.",
             train_with(turn=lambda z: z.softmax(dim=-1)),
             train_with(turn=lambda z: z.softmax(dim=0)),
@@ -242,6 +281,21 @@ exercise(
         mistake(
             "The gradients of the step before are still in .grad and are added to. Zero them in each step.",
             train_with(zero=None),
+        ),
+        mistake(
+            "You zero the gradients once, before the loop, so those of earlier batches are still added to. "
+            "Zero them in each step.",
+            train_with(zero="once"),
+        ),
+        mistake(
+            "Your step follows the sum of the rows' losses, so it is as many times too long as the batch has "
+            "rows. Go back from the mean; weight only the number that you return.",
+            train_with(reduction="sum"),
+        ),
+        mistake(
+            "You measure the loss anew after the step, with another draw of dropout. Return that of the "
+            "forward pass that the step came from.",
+            train_with(measured="after"),
         ),
         mistake(
             "You zero the gradients only after a step, so what was in .grad before the first one takes part. "
@@ -285,12 +339,19 @@ def micro_batches(memory, parameters, trained, saved, length, batch):
 
 
 def micro_with(
-    fixed=(4, 12), all_trained=False, a_number=4, strict=False, pick="divisor", over=True, give=None
+    fixed=(4, 12),
+    all_trained=False,
+    a_number=4,
+    strict=False,
+    pick="divisor",
+    over=True,
+    give=None,
+    size=int,
 ):
     """`micro_batches` with another arithmetic or another choice of the size."""
 
     def wrong(memory, parameters, trained, saved, length, batch):
-        left = memory - fixed[0] * parameters - fixed[1] * (parameters if all_trained else trained)
+        left = size(memory - fixed[0] * parameters - fixed[1] * (parameters if all_trained else trained))
         each = a_number * saved * (length if over else 1)
         most = min(batch, max(0, (left - strict) // each))
         if most == 0:
@@ -298,10 +359,10 @@ def micro_with(
         if pick == "divisor":
             most = max(m for m in range(1, most + 1) if batch % m == 0)
         elif pick == "halving":
-            size = batch
-            while size > most:
-                size //= 2
-            most = size
+            half = batch
+            while half > most:
+                half //= 2
+            most = half
         elif pick == "smallest":
             most = 1
         times = -(-batch // most) if pick == "any" else batch // most
@@ -336,6 +397,8 @@ exercise(
         case("a small part is trained", 1_000_000, 100_000, 1_000, 100, 300, 20),
         case("a prime batch", 1_000_000, 10_000, 10_000, 100, 300, 13),
         case("27, which halving does not divide", 1_300_000, 10_000, 10_000, 100, 300, 27),
+        case("six would just fit", 900_000, 10_000, 10_000, 100, 300, 12),
+        case("a model far too large", 100_000, 100_000, 100_000, 100, 300, 12),
     ],
     mistakes=[
         mistake(
@@ -352,6 +415,15 @@ exercise(
         mistake(
             "AdamW's two moments, 8 bytes for each trained parameter, are left out.",
             micro_with(fixed=(4, 4)),
+        ),
+        mistake(
+            "You count 16 bytes for each trained parameter beside its own 4 for the weight. Twelve come on "
+            "top.",
+            micro_with(fixed=(4, 16)),
+        ),
+        mistake(
+            "Where the model alone is larger than the memory, what is left is negative, and nothing fits.",
+            micro_with(size=abs),
         ),
         mistake(
             "The gradients, 4 bytes for each trained parameter, are left out.",
@@ -411,6 +483,30 @@ def as_text(label):
     return label.strip().casefold() if isinstance(label, str) else str(label)
 
 
+def parsed(label):
+    """The name of a number in a string is that of the number."""
+    try:
+        return plain(float(label))
+    except ValueError:
+        return plain(label)
+
+
+def by_number(names):
+    """Names that are numbers in the order of the numbers, others behind them."""
+
+    def key(name):
+        try:
+            return 0, float(name), name
+        except ValueError:
+            return 1, 0.0, name
+
+    return sorted(names, key=key)
+
+
+def as_lower(label):
+    return label.strip().lower() if isinstance(label, str) else plain(label)
+
+
 nan = math.nan
 exercise(
     "19.4",
@@ -427,6 +523,14 @@ exercise(
         case("not in the order of the alphabet", ["tech", "art", "sport", "art"]),
         case("a half star", [0.5, 1.0, 0.5]),
         case("nothing but gaps", [None, nan, ""]),
+        case("zeros", [0, 1, None, 0]),
+        case("two digits", [10, 9, 2, 10]),
+        case("numbers in strings", ["2.0", 2.0, "2"]),
+        case("strings that look like gaps", ["nan", "none", "good"]),
+        case("a letter with two capitals", ["Straße", "STRASSE"]),
+        case("a space inside", ["very good", "verygood"]),
+        case("a tab", ["good\t", " good", "\t"]),
+        case("plus and minus", [-1, 1, -1]),
     ],
     mistakes=[
         mistake(
@@ -450,6 +554,46 @@ exercise(
             "An empty text, or one of spaces alone, is taken for a label.",
             number_with(gone=lambda label: label is None or label != label),
             number_with(gone=lambda label: label is None or label != label or label == ""),
+        ),
+        mistake(
+            "0 is taken for a gap. It is a label like any other: ask whether it is None.",
+            number_with(gone=lambda label: not label or missing(label)),
+        ),
+        mistake(
+            'The strings "nan" and "none" are taken for gaps. A gap is an empty string, and these are names.',
+            number_with(
+                gone=lambda label: missing(label) or str(label).strip().lower() in ("nan", "none", "null")
+            ),
+        ),
+        mistake(
+            'You read a number out of a string. "2.0" is a string, and its name is "2.0".',
+            number_with(name=parsed),
+        ),
+        mistake(
+            'The names are sorted as numbers. They are strings, and "10" comes before "2".',
+            number_with(order=by_number),
+        ),
+        mistake(
+            'lower() leaves the German ß, and casefold() makes it "ss", as its capitals are written.',
+            number_with(name=as_lower),
+        ),
+        mistake(
+            "Spaces inside a name are gone too. Only those at its ends go.",
+            number_with(name=lambda label: plain(label).replace(" ", "")),
+        ),
+        mistake(
+            'A tab at an end of a name has stayed. strip() takes all white space, strip(" ") spaces alone.',
+            number_with(
+                gone=lambda label: missing(label) and not (isinstance(label, str) and label.strip(" ")),
+                name=lambda label: label.strip(" ").casefold() if isinstance(label, str) else plain(label),
+            ),
+            number_with(
+                name=lambda label: label.strip(" ").casefold() if isinstance(label, str) else plain(label)
+            ),
+        ),
+        mistake(
+            "The sign of a number is gone, so −1 and 1 are one class for you.",
+            number_with(name=lambda label: plain(label) if isinstance(label, str) else plain(abs(label))),
         ),
         mistake(
             "Labels that differ only in capitals are two classes for you.",
