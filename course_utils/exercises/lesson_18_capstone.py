@@ -132,6 +132,8 @@ exercise(
         case("signs that look like line ends", "ham\tone\u2028two\nspam\tfive\x0bsix\n".encode()),
         case("a pound, an umlaut", "spam\t£1,000 für dich\nham\tcafé\n".encode()),
         case("carriage returns", b"ham\tone\r\nspam\ttwo\r\n"),
+        case("texts that pandas takes for gaps", b"ham\tNA\nham\tnull\nspam\tWIN\n"),
+        case("an entity that begins like quoting", b"ham\t&quot;a &quot;b\nham\tc\n"),
         case("nothing", b""),
     ],
     mistakes=[
@@ -205,7 +207,14 @@ exercise(
         mistake(
             "The entities are undone in the whole file before it is read; &quot; then looks like the file's "
             "own quoting.",
-            read(rows=lambda text: table(html.unescape(text.replace("\t&quot;", '\t"'))), entities=str),
+            read(rows=lambda text: table(html.unescape(text)), entities=str),
+        ),
+        mistake(
+            "Messages such as NA and null are gone: a table reader took them for missing values "
+            "(keep_default_na=False).",
+            read(
+                rows=lambda text: [row for row in table(text) if row and row[1] not in ("NA", "null", "nan")]
+            ),
         ),
         mistake("Lines without text are still there.", read(blank=False)),
         mistake(
@@ -284,6 +293,17 @@ def by_rows(keys, sizes, seed):
         parts.append(order[at : at + size])
         at += size
     return [*parts, order[at:]]
+
+
+def rows_shuffled(keys, sizes, seed):
+    order = list(range(len(keys)))
+    random.Random(seed).shuffle(order)
+    groups = {keys[row]: [other for other, key in enumerate(keys) if key == keys[row]] for row in order}
+    parts = [[] for _ in range(len(sizes) + 1)]
+    for rows in groups.values():
+        open_parts = (i for i, size in enumerate(sizes) if len(parts[i]) < size)
+        parts[next(open_parts, len(sizes))].extend(rows)
+    return parts
 
 
 def keys_not_rows(keys, sizes, seed):
@@ -401,6 +421,7 @@ exercise(
             dealt(ascending=sorted),
         ),
         mistake("The last part, with what is left over, is missing.", dealt(last=False)),
+        mistake("Shuffle the list of different keys, not the list of rows.", rows_shuffled),
         mistake("A part lists row numbers, not keys.", keys_not_rows),
         mistake(
             "The groups are dealt to the parts in turn. Fill the first part, then the second.",
@@ -587,6 +608,7 @@ exercise(
         case("unknown pieces alone", Counter({"zz": 2, "yy": 1}), IDF, WEIGHT, -1.5),
         case("no pieces", Counter(), IDF, WEIGHT, 0.75),
         case("large counts", counts_of(50, 1, 1, 20), IDF, WEIGHT, 0.0),
+        case("a small idf", Counter({"ca": 1}), {"ca": 0.3}, {"ca": 1.5}, 0.2),
     ],
     mistakes=[
         mistake(
@@ -600,9 +622,10 @@ exercise(
             scored(tf=lambda n: 1 + math.log2(n)),
             scored(tf=lambda n: 1 + math.log10(n)),
             scored(tf=lambda n: math.log(n)),
+            scored(tf=lambda n: 1 + math.log1p(n)),
         ),
         mistake("How often a piece occurs in the message does not count with you.", scored(tf=lambda n: 1.0)),
-        mistake("The idf is missing.", scored(with_idf=lambda idf: 1.0)),
+        mistake("The idf is missing: a value is (1 + ln c) times idf.", scored(with_idf=lambda idf: 1.0)),
         mistake(
             "The values are not divided by their length, so that long messages have large scores.",
             scored(norm=lambda values: 1.0),
@@ -618,7 +641,10 @@ exercise(
             "Pieces that the vocabulary lacks are left out before the length is taken.",
             scored(known=False),
         ),
-        mistake("The bias is missing.", scored(end=lambda total, length, bias: total / length)),
+        mistake(
+            "The bias is missing: it is added at the end.",
+            scored(end=lambda total, length, bias: total / length),
+        ),
         mistake(
             "The bias is divided by the length as well; add it at the end.",
             scored(end=lambda total, length, bias: (total + bias) / length),
@@ -709,6 +735,8 @@ exercise(
         case("a zero at the end", report(card_score="0.950", test_score=0.95)),
         case("everything", report(seeds=[], difference=(0.5, 0.1), test_measured=3, card_score="0.99")),
         case("worse, and taken", report(difference=(-0.08, -0.02), chosen="large")),
+        case("an interval of one point", report(difference=(0.02, 0.02), chosen="large")),
+        case("no zero before the point", report(test_score=0.947, card_score=".947")),
     ],
     mistakes=[
         mistake(
@@ -818,6 +846,11 @@ exercise(
         case("spam alone", 0.75, 0.01, 1.0, 20),
         case("a message costs no more than spam", 0.95, 0.05, 0.2, 1),
         case("perfect", 1.0, 0.0, 0.3, 20),
+        case("only ham is put aside", 0.0, 0.1, 0.1, 20),
+        case("as much ham as spam is put aside", 0.5, 0.5, 0.5, 20),
+        case("a share that gives no whole number", 0.5, 0.0, 0.0125, 20),
+        case("no spam, and no ham put aside", 0.5, 0.0, 0.0, 20),
+        case("spam alone, none caught", 0.0, 0.1, 1.0, 20),
     ],
     mistakes=[
         mistake(
