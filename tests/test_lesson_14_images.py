@@ -208,17 +208,17 @@ def test_shuffling_is_undone(code):
         assert torch.equal(shuffle(mixed, order, undo=True), images)
 
 
-def test_side_and_view_are_those_of_real_convolutions():
+def test_side_and_field_are_those_of_real_convolutions():
     for layers in ([(5, 2, 2), (3, 2, 1)], [(3, 1, 0)] * 3, [(2, 2, 0), (3, 1, 1), (3, 2, 1)]):
         net = nn.Sequential(*[nn.Conv2d(1, 1, k, t, p) for k, t, p in layers]).double()
         for parameter in net.parameters():
             nn.init.constant_(parameter, 1.0)
         images = torch.zeros(1, 1, 64, 64, dtype=torch.float64, requires_grad=True)
         maps = net(images)
-        side, view = declared.after(64, layers)
+        side, field = declared.after(64, layers)
         assert maps.shape[2:] == (side, side)
         (seen,) = torch.autograd.grad(maps[0, 0, side // 2, side // 2], images)
-        assert (seen[0, 0].abs().sum(dim=0) > 0).sum() == view
+        assert (seen[0, 0].abs().sum(dim=0) > 0).sum() == field
 
 
 @pytest.mark.parametrize("side", [3, 8, 12])

@@ -135,6 +135,11 @@ exercise(
             batch_with(end=lambda x, mean, std: x - per_channel(mean) / per_channel(std)),
         ),
         mistake(
+            "You divide first and subtract the mean afterwards. Brackets around x − mean: the mean is taken "
+            "away before the division.",
+            batch_with(end=lambda x, mean, std: x / per_channel(std) - per_channel(mean)),
+        ),
+        mistake(
             "These are the batch's own mean and spread. The given ones are asked for: those of the training "
             "images, the same for every batch.",
             batch_with(end=own_numbers),
@@ -313,7 +318,8 @@ exercise(
             convolved(steps=lambda s, k: (k, k)),
         ),
         mistake(
-            "The last row and the last column of windows are missing: there are height − size + 1 places.",
+            "The last row and the last column of windows are missing: there are "
+            "(height + 2 · padding − size) // stride + 1 rows of them.",
             one_less,
         ),
         mistake("The first window stands at the top left corner; yours begins later.", late_start),
@@ -394,6 +400,7 @@ exercise(
         case("three channels", draw.floats(2, 3, 6, 6), 3),
         case("one patch", draw.floats(3, 2, 4, 4), 4),
         case("every pixel a patch", draw.floats(1, 2, 3, 3), 1),
+        case("whole numbers", draw.integers(256, 2, 1, 4, 4), 2),
     ],
     mistakes=[
         mistake(
@@ -450,6 +457,10 @@ exercise(
             lambda images, size: folded(images, size).permute(0, 2, 4, 1, 3, 5).flatten(3),
         ),
         mistake(
+            "The pixels have become floats. The patches have the dtype of the images.",
+            lambda images, size: cut(images, size).float(),
+        ),
+        mistake(
             "The image is turned: rows have become columns.",
             lambda images, size: cut(images.transpose(2, 3), size),
         ),
@@ -504,6 +515,7 @@ exercise(
     reference=Entrance,
     kind="module",
     returns="the tokens",
+    gradients=["images", "parameters"],
     cases=[
         case("a digit", (1, 28, 7, 6), draw.floats(2, 1, 28, 28)),
         case("three channels", (3, 8, 4, 5), draw.floats(3, 3, 8, 8)),
@@ -571,6 +583,14 @@ exercise(
             entrance(lambda cls, x, places: torch.cat([cls, x], dim=1) * places),
         ),
         mistake("The convolution's bias is left out.", entrance(tokens=without_bias)),
+        mistake(
+            "The numbers are right, and `.detach()` or `.data` cuts the way back: `cls`, `places` or the "
+            "patches would learn nothing. Use them as they are.",
+            entrance(lambda cls, x, places: torch.cat([cls.detach(), x], dim=1) + places),
+            entrance(lambda cls, x, places: torch.cat([cls, x], dim=1) + places.detach()),
+            entrance(lambda cls, x, places: torch.cat([cls, x.detach()], dim=1) + places),
+            entrance(tokens=lambda self, images: Entrance.tokens(self, images.detach())),
+        ),
         mistake(
             "[CLS] is 0 in your tokens. It is the learned vector `cls`.",
             entrance(lambda cls, x, places: torch.cat([0 * cls, x], dim=1) + places),
@@ -649,6 +669,18 @@ def normed_on_the_road(self, x):
     return x + self.inside(x)
 
 
+def first_half_normed_on_the_road(self, x):
+    x = self.attention_norm(x)
+    x = x + self.attend(x)
+    return x + self.inside(self.norm(x))
+
+
+def second_half_normed_on_the_road(self, x):
+    x = x + self.attend(self.attention_norm(x))
+    x = self.norm(x)
+    return x + self.inside(x)
+
+
 def norm_behind(self, x):
     x = self.attention_norm(x + self.attend(x))
     return self.norm(x + self.inside(x))
@@ -706,6 +738,50 @@ def linear_first(self, x):
     return x + self.attend(self.attention_norm(x))
 
 
+def first_road_cut(self, x):
+    x = x.detach() + self.attend(self.attention_norm(x))
+    return x + self.inside(self.norm(x))
+
+
+def second_road_cut(self, x):
+    x = x + self.attend(self.attention_norm(x))
+    return x.detach() + self.inside(self.norm(x))
+
+
+def attention_cut(self, x):
+    x = x + self.attend(self.attention_norm(x).detach())
+    return x + self.inside(self.norm(x))
+
+
+def linear_layers_cut(self, x):
+    x = x + self.attend(self.attention_norm(x))
+    return x + self.inside(self.norm(x).detach())
+
+
+def shares_cut(self, x):
+    q, k, v = (dealt(part, self.heads) for part in self.three(x))
+    self.shares = scaled(q, k).softmax(dim=-1)
+    return self.output(gathered(self.shares.detach() @ v))
+
+
+def only_queries_normed(self, x):
+    q = self.query(self.attention_norm(x))
+    q, k, v = (dealt(part, self.heads) for part in (q, self.key(x), self.value(x)))
+    self.shares = scaled(q, k).softmax(dim=-1)
+    x = x + self.output(gathered(self.shares @ v))
+    return x + self.inside(self.norm(x))
+
+
+def interleaved(x, heads):
+    """Head 0 takes the numbers 0, heads, 2 · heads …"""
+    return x.unflatten(-1, (-1, heads)).permute(0, 3, 1, 2)
+
+
+class UsualEps(EncoderLayer):
+    def __init__(self, hidden, heads, inner, eps):
+        super().__init__(hidden, heads, inner, 1e-5)
+
+
 def without_output(self, x):
     q, k, v = (dealt(part, self.heads) for part in self.three(x))
     self.shares = scaled(q, k).softmax(dim=-1)
@@ -718,6 +794,7 @@ exercise(
     reference=EncoderLayer,
     kind="module",
     returns=("the tokens", "the shares"),
+    gradients=["x", "parameters"],
     rules=[FUSED],
     cases=[
         case("two images", (8, 2, 12, 1e-6), draw.floats(2, 5, 8)),
@@ -733,10 +810,11 @@ exercise(
             layer(road=norm_behind),
         ),
         mistake(
-            "The residual road itself goes through the LayerNorms. Only what a part reads is "
-            "normalised; the x "
-            "that is added stays as it is.",
+            "The sum begins with the normalised tokens. The road carries `x` itself: x + attention(LN(x)), "
+            "and in the second half likewise.",
             layer(road=normed_on_the_road),
+            layer(road=first_half_normed_on_the_road),
+            layer(road=second_half_normed_on_the_road),
         ),
         mistake(
             "The second sum begins with the very first x. It begins with what the first sum gave.",
@@ -795,6 +873,34 @@ exercise(
         mistake(
             "The heads' answers are joined before heads and tokens have changed places back.",
             layer(gather=lambda x: x.reshape(x.shape[0], x.shape[2], -1)),
+        ),
+        mistake(
+            "A head's numbers are not neighbours. Head 0 takes the first hidden // heads of them, head 1 the "
+            "next: the heads come before their numbers in `unflatten`, and in front of them when joined.",
+            layer(deal=interleaved),
+            layer(deal=interleaved, gather=lambda x: x.permute(0, 2, 3, 1).flatten(2)),
+            layer(gather=lambda x: x.permute(0, 2, 3, 1).flatten(2)),
+        ),
+        mistake(
+            "Only the queries are made of the normalised tokens. Keys and values are, too.",
+            layer(road=only_queries_normed),
+        ),
+        mistake(
+            "`eps` is forgotten: `nn.LayerNorm` takes 1e-5 of itself. Hand it over.",
+            UsualEps,
+        ),
+        mistake(
+            "The numbers are right, and `.detach()` stands on the way back: some of the gradients are not "
+            "those of the formulas.",
+            layer(road=first_road_cut),
+            layer(road=second_road_cut),
+            layer(road=attention_cut),
+            layer(road=linear_layers_cut),
+            layer(attend=shares_cut),
+        ),
+        mistake(
+            "The shares that you give are cut off by `.detach()`. Gradients flow back from them as well.",
+            layer(forward=lambda self, x: (self.road(x), self.shares.detach())),
         ),
         mistake("The layer `output` is missing behind the joined heads.", layer(attend=without_output)),
         mistake(
@@ -857,6 +963,14 @@ def all_read_the_entrance(entrance, layers, norm, head, images):
 
 def norm_in_front(entrance, layers, norm, head, images):
     return vit(lambda images: norm(entrance(images)), layers, lambda x: x, head, images)
+
+
+def normed_before_each(entrance, layers, norm, head, images):
+    x, all_shares = entrance(images), []
+    for each in layers:
+        x, shares = each(norm(x))
+        all_shares.append(shares)
+    return head(x[:, 0]), all_shares
 
 
 def made_entrance(hidden):
@@ -950,6 +1064,22 @@ exercise(
         ),
         mistake("`norm` stands in front of the layers. It comes behind the last.", norm_in_front),
         mistake(
+            "`norm` stands in front of every layer. It comes once, behind the last.",
+            normed_before_each,
+            lambda entrance, layers, norm, head, images: normed_before_each(
+                entrance, layers, norm, lambda x: head(norm(x)), images
+            ),
+        ),
+        mistake(
+            "The head reads all tokens of the first image: `norm(x)[0]`. `norm(x)[:, 0]` is the first token "
+            "of every image.",
+            vit_with(lambda norm, head, x: head(norm(x)[0])),
+        ),
+        mistake(
+            "The shares stand in the opposite order. The first layer's come first.",
+            vit_with(keep=lambda shares: shares[::-1]),
+        ),
+        mistake(
             "These are probabilities. Logits are asked for: cross-entropy does the softmax.",
             vit_with(lambda norm, head, x: head(norm(x)[:, 0]).softmax(dim=-1)),
         ),
@@ -1038,6 +1168,7 @@ exercise(
         case("three channels, wider than high", draw.floats(2, 3, 2, 4), mixing(8)),
         case("three channels, undone", draw.floats(2, 3, 2, 4), mixing(8), True),
         case("nothing moves", draw.floats(1, 1, 2, 3), torch.arange(6)),
+        case("whole numbers", draw.integers(256, 2, 1, 3, 3), mixing(9)),
     ],
     mistakes=[
         mistake(
@@ -1045,7 +1176,8 @@ exercise(
             shuffled_with(back=lambda order: order),
         ),
         mistake(
-            "The two directions are exchanged: place i of the shuffled image shows pixel order[i].",
+            "The two directions are exchanged: pixel i of the shuffled image is the old one's "
+            "pixel order[i].",
             shuffled_with(lambda order: order.argsort(), lambda order: order),
         ),
         mistake(
@@ -1067,6 +1199,10 @@ exercise(
         mistake("Only the first image is shuffled. All images get the same order.", first_image_only),
         mistake("Each image gets an order of its own. One order serves all images.", rolled),
         mistake("On the way back into the old shape rows and columns are mixed up.", turned_places),
+        mistake(
+            "The pixels have become floats. Shuffling changes no pixel: the dtype stays that of the images.",
+            lambda images, order, undo=False: shuffle_pixels(images.float(), order, undo),
+        ),
     ],
 )
 
@@ -1104,6 +1240,46 @@ def filled(images, down, right, value):
     return shift(images - value, down, right) + value
 
 
+def rolled_and_zeroed(images, down, right):
+    height, width = images.shape[-2:]
+    moved = images.roll((down, right), dims=(-2, -1))
+    if down > 0:
+        moved[..., :down, :] = 0
+    elif down < 0:
+        moved[..., height + down :, :] = 0
+    if right > 0:
+        moved[..., :right] = 0
+    elif right < 0:
+        moved[..., width + right :] = 0
+    return moved
+
+
+def cut_and_padded(images, down, right):
+    height, width = images.shape[-2:]
+    left = images[..., max(-down, 0) : height - max(down, 0), max(-right, 0) : width - max(right, 0)]
+    return pad(left, (max(right, 0), max(-right, 0), max(down, 0), max(-down, 0)))
+
+
+def zeros_on_one_side(images, down, right):
+    moved = images.roll((down, right), dims=(-2, -1))
+    moved[..., : abs(down), :] = 0
+    moved[..., : abs(right)] = 0
+    return moved
+
+
+def negatives_go_round(images, down, right):
+    moved = images.roll((down, right), dims=(-2, -1))
+    moved[..., : max(down, 0), :] = 0
+    moved[..., : max(right, 0)] = 0
+    return moved
+
+
+def pad_exchanged(images, down, right):
+    height, width = images.shape[-2:]
+    frame = pad(images, (max(down, 0), max(-down, 0), max(right, 0), max(-right, 0)))
+    return frame[..., max(-down, 0) :, max(-right, 0) :][..., :height, :width]
+
+
 def uncropped(images, down, right):
     return pad(images, (max(right, 0), max(-right, 0), max(down, 0), max(-down, 0)))
 
@@ -1127,6 +1303,10 @@ exercise(
         case("nowhere", draw.floats(1, 2, 3, 3), 0, 0),
         case("out of the picture", draw.floats(1, 1, 3, 3) + 2, 0, 3),
         case("far out of the picture", draw.floats(1, 1, 3, 4) + 2, -7, 1),
+        case("one row further than its height", draw.floats(1, 1, 3, 4) + 2, 4, 0),
+        case("one row further, upwards", draw.floats(1, 1, 3, 4) + 2, -4, 0),
+        case("one column further than its width", draw.floats(1, 1, 3, 4) + 2, 0, 5),
+        case("one column further, to the left", draw.floats(1, 1, 3, 4) + 2, 0, -5),
     ],
     mistakes=[
         mistake(
@@ -1146,6 +1326,25 @@ exercise(
             "One of the two directions is the wrong way round.",
             lambda images, down, right: shift(images, -down, right),
             lambda images, down, right: shift(images, down, -right),
+        ),
+        mistake(
+            "A little beyond the side, height + down or height − down is negative, and Python counts it from "
+            "the end (width and `right` likewise). Then nothing of the picture is left.",
+            rolled_and_zeroed,
+            cut_and_padded,
+        ),
+        mistake(
+            "The zeros of a negative shift stand on the wrong side: it moves up or left, so they come in at "
+            "the bottom or on the right.",
+            zeros_on_one_side,
+        ),
+        mistake(
+            "Where a shift is negative, what leaves still comes back on the other side.",
+            negatives_go_round,
+        ),
+        mistake(
+            "`pad` begins with the last axis: left, right, top, bottom. `right` comes first, then `down`.",
+            pad_exchanged,
         ),
         mistake("What comes in repeats the edge. It is to be 0.", edges_repeated),
         mistake(
@@ -1178,39 +1377,44 @@ exercise(
 
 
 def after(side, layers):
-    view, jump = 1, 1
+    field, jump = 1, 1
     for kernel, stride, padding in layers:
         side = (side + 2 * padding - kernel) // stride + 1
-        view += (kernel - 1) * jump
+        field += (kernel - 1) * jump
         jump *= stride
-    return side, view
+    return side, field
 
 
 def after_with(
     new_side=lambda s, k, t, p: (s + 2 * p - k) // t + 1,
-    see=lambda v, k, j, t: v + (k - 1) * j,
+    see=lambda f, k, j, t: f + (k - 1) * j,
     first=1,
     step=lambda j, t: j * t,
-    end=lambda side, view, start: (side, view),
+    end=lambda side, field, start: (side, field),
 ):
-    """`after` with another rule for the side, the view, or the jump between neighbours."""
+    """`after` with another rule for the side, the field, or the jump between neighbours."""
 
     def wrong(side, layers):
-        start, view, jump = side, first, 1
+        start, field, jump = side, first, 1
         for kernel, stride, padding in layers:
             side = new_side(side, kernel, stride, padding)
-            view = see(view, kernel, jump, stride)
+            field = see(field, kernel, jump, stride)
             jump = step(jump, stride)
-        return end(side, view, start)
+        return end(side, field, start)
 
     return wrong
+
+
+def padding_in_the_field(side, layers):
+    side, field = after(side, layers)
+    return side, field + sum(2 * padding for *_, padding in layers)
 
 
 exercise(
     "14.9",
     "What is left, and what it sees",
     reference=after,
-    returns=("the side", "the view"),
+    returns=("the side", "the receptive field"),
     rules=[tensors_up_to(0)],
     cases=[
         case("the lesson's network", 28, [(5, 2, 2), (3, 2, 1)]),
@@ -1224,10 +1428,10 @@ exercise(
     ],
     mistakes=[
         mistake(
-            "The frame counts once in your side. It lies on both sides: 2 · padding.",
+            "The padding counts once in your side. It lies on both sides: 2 · padding.",
             after_with(lambda s, k, t, p: (s + p - k) // t + 1),
         ),
-        mistake("The frame is missing in your side.", after_with(lambda s, k, t, p: (s - k) // t + 1)),
+        mistake("The padding is missing in your side.", after_with(lambda s, k, t, p: (s - k) // t + 1)),
         mistake(
             "Your side is one too small: a window fits at the start, and then once for each step.",
             after_with(lambda s, k, t, p: (s + 2 * p - k) // t),
@@ -1237,53 +1441,75 @@ exercise(
             after_with(lambda s, k, t, p: (s + 2 * p - k + 1) // t),
         ),
         mistake(
-            "You round up. A window that does not fit whole is not there.",
+            "You round, up or to the nearest. A window that does not fit whole is not there.",
             after_with(lambda s, k, t, p: -(-(s + 2 * p - k) // t) + 1),
+            after_with(lambda s, k, t, p: round((s + 2 * p - k) / t) + 1),
         ),
         mistake("The stride is ignored in your side.", after_with(lambda s, k, t, p: s + 2 * p - k + 1)),
         mistake(
-            "The side is divided by the stride alone; kernel and frame count too.",
+            "The side is divided by the stride alone; kernel and padding count too.",
             after_with(lambda s, k, t, p: s // t),
         ),
         mistake(
             "The side has a fraction: `//`, not `/`.", after_with(lambda s, k, t, p: (s + 2 * p - k) / t + 1)
         ),
         mistake(
-            "The strides are missing in your view. Behind a stride of 2, neighbours stand two "
+            "The strides are missing in your receptive field. Behind a stride of 2, neighbours stand two "
             "pixels apart, so "
             "each further step of a window sees two more.",
-            after_with(see=lambda v, k, j, t: v + k - 1),
+            after_with(see=lambda f, k, j, t: f + k - 1),
         ),
         mistake(
-            "A layer's own stride counts in its view. It only moves the *next* layer's windows apart.",
-            after_with(see=lambda v, k, j, t: v + (k - 1) * j * t),
+            "A layer's own stride counts in its receptive field. It only moves the *next* layer's windows "
+            "apart.",
+            after_with(see=lambda f, k, j, t: f + (k - 1) * j * t),
         ),
         mistake(
-            "Only the last stride counts in your view. The distances multiply from layer to layer.",
+            "Only the last stride counts in your receptive field. The distances multiply from layer to "
+            "layer.",
             after_with(step=lambda j, t: t),
         ),
         mistake("The strides are added up. They multiply.", after_with(step=lambda j, t: j + t)),
         mistake(
-            "Your view multiplies the kernels. It grows by (kernel − 1) times the distance of neighbours.",
-            after_with(see=lambda v, k, j, t: v * k),
+            "Your receptive field multiplies the kernels. It grows by (kernel − 1) times the distance of "
+            "neighbours.",
+            after_with(see=lambda f, k, j, t: f * k),
         ),
         mistake(
-            "Your view adds up whole kernels. Each window shares a pixel with what was seen: kernel − 1.",
-            after_with(see=lambda v, k, j, t: v + k * j),
-            after_with(see=lambda v, k, j, t: v + k * j, first=0),
-        ),
-        mistake("Your view begins with 0. Without a layer, a pixel sees itself.", after_with(first=0)),
-        mistake(
-            "The view is cut off at the side of the image. Count the frame, too.",
-            after_with(end=lambda side, view, start: (side, min(view, start))),
-            after_with(end=lambda side, view, start: (side, min(view, side))),
+            "Your receptive field adds up whole kernels. Each window shares a pixel with what was seen: "
+            "kernel − 1.",
+            after_with(see=lambda f, k, j, t: f + k * j),
+            after_with(see=lambda f, k, j, t: f + k * j, first=0),
         ),
         mistake(
-            "The two are exchanged: first the side, then the view.",
-            after_with(end=lambda s, v, start: (v, s)),
+            "Your receptive field begins with 0. Without a layer, a pixel sees itself.", after_with(first=0)
         ),
         mistake(
-            "This is the side alone. Give a tuple, with the view.", after_with(end=lambda s, v, start: s)
+            "The stride multiplies kernel − 1 of its own layer alone. The distance between neighbours is the "
+            "product of the strides of all layers *before* it.",
+            after_with(see=lambda f, k, j, t: f + (k - 1) * t),
+        ),
+        mistake(
+            "f = (f − 1) · stride + kernel is right from the last layer back to the first, and you go "
+            "forward.",
+            after_with(see=lambda f, k, j, t: (f - 1) * t + k),
+        ),
+        mistake(
+            "Padding adds nothing to the receptive field. It only gives the windows room.",
+            padding_in_the_field,
+        ),
+        mistake(
+            "The receptive field is cut off at the side of the picture. Count the padding, too.",
+            after_with(end=lambda side, field, start: (side, min(field, start))),
+            after_with(end=lambda side, field, start: (side, min(field, side))),
+        ),
+        mistake(
+            "The two are exchanged: first the side, then the receptive field.",
+            after_with(end=lambda s, f, start: (f, s)),
+        ),
+        mistake(
+            "This is the side alone. Give a tuple, with the receptive field.",
+            after_with(end=lambda s, f, start: s),
         ),
     ],
 )
@@ -1353,6 +1579,7 @@ exercise(
         case("smaller", draw.floats(1, 26, 3), 3),
         case("the same", draw.floats(1, 10, 9), 3),
         case("from 2 × 2 to 3 × 3", draw.floats(1, 5, 4), 3),
+        case("from 11 × 11 to 15 × 15", draw.floats(1, 122, 2), 15),
     ],
     mistakes=[
         mistake(
@@ -1380,6 +1607,19 @@ exercise(
         mistake(
             "On the way back the numbers are poured into rows. Flatten the grid, then exchange the axes.",
             enlarged(row=lambda grid: grid.reshape(1, -1, grid.shape[1])),
+        ),
+        mistake(
+            "The numbers are poured into the grid and back, so a place holds numbers of many. `reshape` "
+            "moves no axes: exchange them, both ways.",
+            enlarged(grid=poured_grid, row=lambda grid: grid.reshape(1, -1, grid.shape[1])),
+        ),
+        mistake(
+            "A factor is rounded: 11 · (15 / 11) falls short of 15. Give `size=(side, side)`.",
+            enlarged(
+                stretch=lambda grid, side: interpolate(
+                    grid, scale_factor=side / grid.shape[-1], mode="bicubic", align_corners=False
+                )
+            ),
         ),
         mistake(
             "Rows and columns of the grid are exchanged on one of the two ways.",
