@@ -297,7 +297,7 @@ def test_every_method_is_measured_once_a_seed_on_the_same_pictures(code):
     ("place", "source"), [("colab", "hub"), ("jupyter", "package"), ("plain", "package")]
 )
 def test_the_digits_come_from_the_hub_on_colab_alone(place, source):
-    (cell,) = [cell for cell in LESSON.code if cell.source.count("SOURCE =")]
+    (cell,) = [cell for cell in LESSON.code if cell.source.count('SOURCE = "hub"')]
     asked = []
 
     class Digits:
