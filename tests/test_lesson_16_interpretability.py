@@ -181,7 +181,12 @@ def test_a_probe_finds_what_is_there_and_nothing_in_noise(own):
     x = torch.randn(600, 10, generator=generator)
     train = torch.rand(600, generator=generator) < 0.7
     assert own.probe(x, x[:, 3] > 0, train) > 0.9
-    assert abs(own.probe(x, torch.rand(600, generator=generator) < 0.5, train) - 0.5) < 0.15
+    noise = torch.rand(600, generator=generator) < 0.5
+    assert abs(own.probe(x, noise, train) - 0.5) < 0.15
+    both = own.probe(x, torch.stack([x[:, 3] > 0, noise], dim=1), train)
+    torch.testing.assert_close(
+        both, torch.stack([own.probe(x, x[:, 3] > 0, train), own.probe(x, noise, train)])
+    )
 
 
 def test_an_interval_holds_the_mean_about_as_often_as_it_says(own):

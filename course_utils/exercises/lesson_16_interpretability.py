@@ -339,6 +339,10 @@ exercise(
             with_history,
         ),
         mistake(
+            "`chunk(n)` gives n parts; parts of n rows each come from `split(n)`.",
+            parts_by(torch.sum, cut=lambda inputs, most: inputs.chunk(most)),
+        ),
+        mistake(
             "Only the first row's score was differentiated in each part. Sum the scores of all rows.",
             parts_by(lambda scores: scores[0]),
         ),
@@ -375,6 +379,21 @@ def gradients_on(score, start, end, points):
     return path_gradients(score, path(start, end, points), len(points))
 
 
+def untracked(answer, *given):
+    """What the answer gives, and whether it still hangs on a graph."""
+    found = answer(*given)
+    return {
+        "the attributions": found.detach() if torch.is_tensor(found) else found,
+        "requires_grad of the attributions": bool(getattr(found, "requires_grad", False)),
+    }
+
+
+def tracked(score, start, end, points, weights):
+    inputs = path(start, end, points).requires_grad_()
+    gradients = torch.autograd.grad(score(inputs).sum(), inputs, create_graph=True)[0]
+    return torch.tensordot(weights, gradients, dims=1) * (end - start)
+
+
 def uneven(n):
     """Points and weights as Gauss and Legendre would choose them for n = 3, else a skewed set of both."""
     if n == 3:
@@ -395,7 +414,7 @@ exercise(
     "16.4",
     "Integrated gradients",
     reference=integrated,
-    returns="the attributions",
+    use=untracked,
     cases=[
         case("three points", shown("bent", bent), draw.floats(4), draw.floats(4), *uneven(3)),
         case(
@@ -422,6 +441,14 @@ exercise(
             (torch.arange(4) + 0.5) / 4,
             torch.full((4,), 0.25),
         ),
+        case(
+            "weights that do not sum to 1",
+            shown("bent", bent),
+            draw.floats(3),
+            draw.floats(3),
+            torch.tensor([0.3, 0.8]),
+            torch.tensor([0.2, 0.5]),
+        ),
     ],
     mistakes=[
         mistake(
@@ -446,6 +473,16 @@ exercise(
             "The gradients are added without weights. Each counts with its weight.",
             lambda score, start, end, points, weights: (
                 (end - start) * gradients_on(score, start, end, points).sum(dim=0)
+            ),
+        ),
+        mistake(
+            "The attributions still carry a history. Leave out `create_graph`, or `.detach()` them.",
+            tracked,
+        ),
+        mistake(
+            "The weights are divided by their sum. Use them as they are given.",
+            lambda score, start, end, points, weights: integrated(
+                score, start, end, points, weights / weights.sum()
             ),
         ),
         mistake(
@@ -630,6 +667,7 @@ exercise(
                 lambda up, low, a: abs(a.sum().item() - (up - low)) / abs(up - low) if up != low else math.nan
             ),
             lambda *given: gap(*given) if same_ends is not given[0] else abs(given[3].sum().item()) / 1e-8,
+            gap_of(lambda up, low, a: abs(a.sum().item() - (up - low)) / (abs(up - low) + 1e-6)),
         ),
         mistake(
             "This is the mean of the attributions against the difference. Take their sum.",
@@ -820,6 +858,15 @@ exercise(
                 lambda pairs, word, mask_id: remove(pairs, lambda _, w: w is not None and w != word, mask_id)
             ),
             occluding(lambda pairs, word, mask_id: remove(pairs, lambda _, w: w != word, mask_id)),
+        ),
+        mistake(
+            "The special tokens are removed as well. They always stay.",
+            occluding(
+                lambda pairs, word, mask_id: remove(
+                    pairs, lambda _, w: w == word or (w is None and mask_id is None), mask_id
+                )
+            ),
+            occluding(lambda pairs, word, mask_id: remove(pairs, lambda _, w: w in (word, None), mask_id)),
         ),
         mistake(
             "The last word is missing: word numbers go up to the largest, included.",
@@ -1039,6 +1086,7 @@ exercise(
         case("many zeros", torch.tensor([0.0, 0.0, 0.0, 1.0, -2.0, 0.0]), draw.floats(6)),
         case("one side is constant", torch.tensor([2.0, 2.0, 2.0]), torch.tensor([1.0, 3.0, 2.0])),
         case("the other side is constant", torch.tensor([1.0, 5.0, 2.0]), torch.tensor([0.0, 0.0, 0.0])),
+        case("both sides are constant, and equal", torch.full((3,), 2.0), torch.full((3,), 2.0)),
         case("two values", torch.tensor([1.0, 5.0]), torch.tensor([3.0, 2.0])),
     ],
     rules=[forbid("corrcoef")],
@@ -1093,6 +1141,10 @@ exercise(
         mistake(
             "Where all values of one side are equal, the card asks for 0.0.",
             constant_gives(1.0),
+        ),
+        mistake(
+            "Equal inputs without any order have 0.0, too.",
+            lambda a, b: 1.0 if torch.equal(a, b) else rank_correlation(a, b),
         ),
         mistake(
             "This is Kendall's correlation, which counts pairs. Spearman's correlates the ranks.",
@@ -1161,6 +1213,47 @@ def learned(
     return wrong
 
 
+def and_its_type(answer, *given):
+    """What the answer gives, and whether it is a float where no row is asked, too."""
+    found = answer(*given)
+    return {"the share that is right": found, "whether it is a Python float": isinstance(found, float)}
+
+
+def most_common(counts):
+    """The label that `Counter.most_common` puts first: on a tie the one that came first."""
+    return counts.most_common(1)[0][0] if counts else 0
+
+
+def ties_by_all(words, labels, train):
+    """A word's tie is answered by the most frequent label of all learned rows."""
+    rows = list(zip(words, labels, train, strict=True))
+    everything = Counter(label for _, label, seen in rows if seen)
+    right = []
+    for word, label, seen in rows:
+        if not seen:
+            counts = Counter(b for a, b, learned_from in rows if learned_from and a == word)
+            counts = counts if counts[1] != counts[0] else everything
+            right.append(label == int(counts[1] > counts[0]))
+    return sum(right) / len(right) if right else 0.0
+
+
+def default_from(count):
+    """Learning by heart where `count(rows, own)` counts the labels for new words; own: each word's label."""
+
+    def wrong(words, labels, train):
+        rows, own = list(zip(words, labels, train, strict=True)), {}
+        for word, label, seen in rows:
+            if seen:
+                own.setdefault(word, Counter())[label] += 1
+        own = {word: int(counts[1] > counts[0]) for word, counts in own.items()}
+        counts = count(rows, own)
+        new = int(counts[1] > counts[0])
+        right = [label == own.get(word, new) for word, label, seen in rows if not seen]
+        return sum(right) / len(right) if right else 0.0
+
+    return wrong
+
+
 def last_label(words, labels, train):
     known, everything = {}, Counter()
     for word, label, seen in zip(words, labels, train, strict=True):
@@ -1193,7 +1286,7 @@ exercise(
     "16.9",
     "Learned by heart",
     reference=by_heart,
-    returns="the share that is right",
+    use=and_its_type,
     cases=[
         case(
             "words seen and new",
@@ -1223,6 +1316,37 @@ exercise(
             ["a", "a", "a", "a", "b", "a"],
             [0, 1, 1, 1, 0, 0],
             [True, True, True, False, True, False],
+        ),
+        case(
+            "more rows are positive, and more words are not",
+            ["a", "a", "a", "b", "c", "d"],
+            [1, 1, 1, 0, 0, 1],
+            [True, True, True, True, True, False],
+        ),
+        case(
+            "a tie in a word, and most rows are positive",
+            ["a", "a", "b", "b", "a"],
+            [0, 1, 1, 1, 0],
+            [True, True, True, True, False],
+        ),
+        case("two against the first", ["a"] * 4, [0, 1, 1, 1], [True, True, True, False]),
+        case(
+            "a tie that begins with 1",
+            ["a", "b", "a", "a", "c"],
+            [1, 0, 0, 0, 0],
+            [True, True, True, False, False],
+        ),
+        case(
+            "the rows that are asked are mostly negative",
+            ["a", "a", "b", "c", "d", "e", "f"],
+            [1, 1, 1, 0, 0, 0, 0],
+            [True, True, True, False, False, False, False],
+        ),
+        case(
+            "a word with a capital, and without",
+            ["Good", "Good", "good", "good", "good", "Good"],
+            [1, 1, 0, 0, 0, 1],
+            [True, True, True, True, True, False],
         ),
     ],
     mistakes=[
@@ -1269,6 +1393,32 @@ exercise(
             learned(says=lambda counts: int(counts[1] >= counts[0])),
         ),
         mistake(
+            "On a tie `most_common` gives the label that came first. The card says 0.",
+            learned(says=most_common),
+            learned(says=most_common, new=lambda everything, says: int(everything[1] > everything[0])),
+        ),
+        mistake(
+            "A tie within a word is answered by all rows here. The card says 0: every tie.",
+            ties_by_all,
+        ),
+        mistake(
+            "New words get the label of most *kinds of words*. Every row that was learned from counts.",
+            default_from(lambda rows, own: Counter(own.values())),
+        ),
+        mistake(
+            "New words get the label of all rows, those asked about included. Count the learned ones only.",
+            default_from(lambda rows, own: Counter(label for _, label, _ in rows)),
+        ),
+        mistake(
+            "All words are written in small letters here, so that *Good* and *good* become one. Take them as "
+            "they are.",
+            lambda words, labels, train: by_heart([word.lower() for word in words], labels, train),
+        ),
+        mistake(
+            "Where no row is asked this gives the integer 0. The card asks for a float, 0.0.",
+            learned(share=lambda right, words: sum(right) / len(right) if right else 0),
+        ),
+        mistake(
             "Every kind of word counts once. Every row counts.",
             learned(share=by_kind),
         ),
@@ -1312,6 +1462,25 @@ def flipping(
     return wrong
 
 
+def share_of_places(found, sentences):
+    """The share of all places of all negative sentences at which the answer flips."""
+    places = [each for sentence in found for each in sentence]
+    return sum(places) / len(places) if places else 0.0
+
+
+def piled_up(step=1):
+    """The cue goes into one and the same list at each place, and is never taken out."""
+
+    def texts(words, cue):
+        words, made = list(words), []
+        for place in range(len(words) + 1):
+            words.insert(place * step, cue)
+            made.append(list(words))
+        return made
+
+    return flipping(texts=texts)
+
+
 VALUES = {"good": 1.0, "fine": 0.5, "dull": -1.0, "bad": -2.0, "cue": 1.5, "weak": 0.5, "not": -0.5}
 
 
@@ -1329,6 +1498,24 @@ def late(texts):
     return torch.tensor([sum(VALUES.get(w, 0.0) * (i + 1) for i, w in enumerate(words)) for words in texts])
 
 
+def second_is_deaf(texts):
+    """The cue does nothing at place 1, and counts alike everywhere else."""
+    return torch.stack(
+        [sums([words[:1] + words[2:] if words[1:2] == ["cue"] else words])[0] for words in texts]
+    )
+
+
+def last_but_one_is_deaf(texts):
+    """The cue does nothing in front of the last word, and counts alike everywhere else."""
+    return torch.stack([sums([words[:-2] if words[-2:-1] == ["cue"] else words])[0] for words in texts])
+
+
+def once(texts):
+    """A cue counts the first time, and harms when it stands there again."""
+    return sums(texts) - torch.tensor([5.0 * max(0, words.count("cue") - 1) for words in texts])
+
+
+FOUR = [line.split() for line in ("the film is dull", "the dull old film", "a long bad film")]
 MANY = [
     line.split()
     for line in (
@@ -1353,6 +1540,14 @@ exercise(
         case("a word that counts alike everywhere", shown("sums", sums), MANY, "cue"),
         case("a word that counts more in front", shown("early", early), MANY, "cue"),
         case("a word that counts more at the end", shown("late", late), MANY, "cue"),
+        case("a word that does nothing at place 1", shown("second_is_deaf", second_is_deaf), FOUR, "cue"),
+        case(
+            "a word that does nothing before the last",
+            shown("last_but_one_is_deaf", last_but_one_is_deaf),
+            FOUR,
+            "cue",
+        ),
+        case("a word that harms when it stands there twice", shown("once", once), FOUR, "cue"),
         case("a weak word", shown("sums", sums), MANY, "weak"),
         case("a word that does nothing", shown("early", early), MANY, "the"),
         case("no negative sentence", shown("sums", sums), [["good"], ["fine", "film"]], "cue"),
@@ -1373,6 +1568,21 @@ exercise(
         mistake(
             "This is the mean over all places. A sentence counts as flipped if it flips at every one.",
             flipping(turned=lambda scores: (scores > 0).float().mean().item()),
+            flipping(turned=lambda scores: (scores > 0).tolist(), share=share_of_places),
+        ),
+        mistake(
+            "Only some places are tried. Every one of the n + 1 counts.",
+            flipping(texts=lambda words, cue: [[cue, *words], [*words, cue]]),
+            flipping(
+                texts=lambda words, cue: [
+                    [*words[:p], cue, *words[p:]] for p in (0, len(words) // 2, len(words))
+                ]
+            ),
+        ),
+        mistake(
+            "The cues pile up: each text has one cue more. Start from the sentence each time.",
+            piled_up(),
+            piled_up(step=2),
         ),
         mistake(
             "The cue stands in front only. Try every place from the first to behind the last word.",
