@@ -89,7 +89,8 @@ def spoken(texts: list[str], voices: list[str], rates: list[int]) -> "list[ndarr
 
     One float32 array of samples, `ESPEAK_RATE` a second, for each (voice, rate, text) in this order, texts
     running fastest. A voice is a name such as "en-us+m3"; a rate is in words a minute. The same arguments
-    give the same samples each time on one machine; another platform's differ (its random numbers do).
+    give the same samples each time on one machine; another platform's differ (its random numbers do). Voices
+    with breath (`whisperf`) differ a little each time, so the course uses none.
 
     The library speaks in a process of its own: it starts in the same state each time, and what goes wrong
     there ends that process alone.

@@ -264,12 +264,24 @@ def test_the_lesson_says_that_the_voices_are_synthetic():
 
 def test_no_voice_of_the_lesson_is_one_that_differs_from_run_to_run():
     space = lessons.definitions(LESSON, "LEARN", "HELD", "voices")
-    assert not {"Alicia", "f2", "f3", "f5", "victor", "sandro"} & {
+    assert not {"Alicia", "f2", "f3", "f5", "victor", "sandro", "whisper", "whisperf"} & {
         *space["LEARN"],
         *space["HELD"],
         *space["voices"],
     }
     assert not set(space["LEARN"]) & set(space["HELD"])
+
+
+def test_the_voices_of_the_lesson_say_the_same_each_time():
+    space = lessons.definitions(LESSON, "LEARN", "HELD", "voices", "WORDS", "SENTENCE")
+    asked = [
+        (space["WORDS"], space["LEARN"] + space["HELD"], [130, 180]),
+        ([space["SENTENCE"]], space["voices"], [160]),
+    ]
+    for texts, voices, rates in asked:
+        runs = [data.spoken(texts, [f"en-us+{voice}" for voice in voices], rates) for _ in range(3)]
+        for first, *others in zip(*runs, strict=True):
+            assert all(np.array_equal(first, other) for other in others)
 
 
 def test_the_truth_is_what_the_recording_lasts_for():

@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+import string
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ def numbers(draw, *shape):
 
 def alias(frequency, rate):
     left = frequency % rate
-    return min(left, rate - left)
+    return float(min(left, rate - left))  # a float, so that others are compared with a tolerance
 
 
 exercise(
@@ -39,7 +40,10 @@ exercise(
         case("nothing", 0, 16_000),
         case("a CD", 30_000, 44_100),
         case("no whole number", 440.5, 600.0),
+        case("just below half of an odd rate", 5512.3, 11_025),
     ],
+    rtol=0,
+    atol=1e-6,
     mistakes=[
         mistake(
             "The whole turns are off, but what is left above half the rate has to be mirrored: it "
@@ -77,6 +81,10 @@ exercise(
             lambda f, r: f % (r // 2),
         ),
         mistake("That is the frequency that went in; above half the rate it cannot stay.", lambda f, r: f),
+        mistake(
+            "Half of an odd rate is no whole number: divide with /, not with //.",
+            lambda f, r: f % r if f % r <= r // 2 else r - f % r,
+        ),
         mistake(
             "You mirror at the rate what should be mirrored at half of it.",
             lambda f, r: abs(f % r - r / 2),
@@ -211,7 +219,6 @@ exercise(
         case("Whisper's length", numbers(draw, 2, 400)),
         case("as many frames as samples", numbers(draw, 8, 8)),
         case("loud and quiet", numbers(draw, 4, 16) * np.array([[100.0], [1.0], [0.01], [0.0]])),
-        case("no frames", np.zeros((0, 6))),
     ],
     atol=1e-7,
     mistakes=[
@@ -256,7 +263,7 @@ exercise(
         mistake(
             "The transform runs down the frames, over their first samples, then their second. It belongs on "
             "the last dimension.",
-            power_with(transform=lambda x: np.fft.rfft(x, axis=0) if len(x) else x),
+            power_with(transform=lambda x: np.fft.rfft(x, axis=0)),
         ),
         mistake(
             "There is a logarithm, which comes later; the power itself is asked for.",
@@ -438,6 +445,8 @@ exercise(
         case("silence", np.zeros((3, 2)), np.eye(2)),
         case("nearly silence", np.array([[3e-10, 1e-11]]), np.eye(2)),
         case("a quiet filter", np.array([[1e4, 1e-7], [1e3, 1e-6]]), np.eye(2)),
+        case("silence under a low filter", np.zeros((3, 2)), np.array([[0.02, 0.01]])),
+        case("very loud and silent", np.array([[1e25], [0.0]]), np.ones((1, 1))),
     ],
     atol=1e-7,
     mistakes=[
@@ -453,6 +462,14 @@ exercise(
         mistake(
             "The floor is missing: nothing may be more than 8 below the largest.",
             log_mel_with(floor=lambda logs: logs),
+        ),
+        mistake(
+            "Your floor comes after the division by 4: 8 is then four times too far.",
+            log_mel_with(floor=lambda logs: logs.max() - 32),
+        ),
+        mistake(
+            "The least is set on the powers. It is the least of each *weighted sum*.",
+            log_mel_with(sums=lambda powers, filters: filters @ np.maximum(powers, 1e-10).T, least=0),
         ),
         mistake(
             "Each frame has its own largest number in your result. One, of the whole array, counts for all.",
@@ -545,6 +562,19 @@ def greedy_with(
     return wrong
 
 
+def greedy_ends_in_the_start(logits_of, start, end, suppressed, most):
+    return list(start) if start[-1] == end else greedy(logits_of, start, end, suppressed, most)
+
+
+def greedy_hides_at_the_least(logits_of, start, end, suppressed, most):
+    def hidden(ids):
+        logits = logits_of(ids).clone()
+        logits[suppressed] = logits.min()
+        return logits
+
+    return greedy(hidden, start, end, [], most)
+
+
 def greedy_one_more(logits_of, start, end, suppressed, most):
     return greedy(logits_of, start, end, suppressed, most + 1)
 
@@ -635,6 +665,16 @@ exercise(
         case("one only", shown("walk(tables[3])", walk(tables[3])), [2], 99, [6], 1),
         case("a long start", shown("walk(tables[3])", walk(tables[3])), [1, 2, 3, 4, 5, 6], 99, [], 4),
         case("the end stands in the start", shown("counts_up", counts_up), [6, 2], 6, [], 10),
+        case("the start ends with the end", shown("counts_up", counts_up), [3, 6], 6, [], 4),
+        case("one id only is allowed", shown("counts_up", counts_up), [0], 99, list(range(9)), 3),
+        case(
+            "all logits far below zero",
+            shown("walk(tables[2] - 2000)", walk(tables[2] - 2000)),
+            [4],
+            99,
+            [1, 2, 8],
+            6,
+        ),
         case(
             "suppressed ids are huge",
             shown("walk(tables[0] + 50 * hidden)", walk(tables[0] + 50.0 * (torch.arange(12) < 4))),
@@ -662,6 +702,16 @@ exercise(
         mistake(
             "A suppressed logit of 0 is still the largest where all others are negative. Use -∞.",
             greedy_with(fill=0.0),
+        ),
+        mistake(
+            "What you write in place of a suppressed logit can still be the largest. Use -∞.",
+            greedy_with(fill=-100.0),
+            greedy_with(fill=-1000.0),
+            greedy_hides_at_the_least,
+        ),
+        mistake(
+            "An `end` that stands last in `start` ends nothing: only one that was added does.",
+            greedy_ends_in_the_start,
         ),
         mistake("You go on after the end was chosen. Stop there.", greedy_with(stop=False)),
         mistake(
@@ -731,6 +781,16 @@ def edits_with(swap=1, delete=1, insert=1, column=True, top=True):
     return wrong
 
 
+def edits_by_identity(truth, heard):
+    above = list(range(len(heard) + 1))
+    for i, word in enumerate(truth):
+        row = [i + 1]
+        for j, other in enumerate(heard):
+            row.append(min(above[j] + (word is not other), above[j + 1] + 1, row[j] + 1))
+        above = row
+    return above[-1]
+
+
 def place_by_place(truth, heard):
     return sum(a != b for a, b in zip(truth, heard, strict=False))
 
@@ -773,6 +833,7 @@ exercise(
         case("the same words, other order", ["a", "b", "c", "d", "a"], ["d", "c", "a", "b", "a"]),
         *[case(f"random {i}", drawn_words(draw, 6 + i), drawn_words(draw, 11 - i)) for i in range(5)],
         case("capitals differ", ["It", "was"], ["it", "was"]),
+        case("equal, and other objects", ["it", "was"], ["".join("it"), "".join("was")]),
         case("words in one another", ["a", "cat"], ["cat", "category"]),
         case("much more heard than said", ["stop"], ["please", "do", "stop", "now", "and", "here"]),
     ],
@@ -835,6 +896,10 @@ exercise(
             lambda a, b: abs(len(a) - len(b)),
         ),
         mistake(
+            "You compare with `is`. Two equal strings need not be one object: use == or !=.",
+            edits_by_identity,
+        ),
+        mistake(
             "Capitals make a different word here; normalising comes before.",
             lambda a, b: edits([w.lower() for w in a], [w.lower() for w in b]),
         ),
@@ -848,6 +913,15 @@ draw = Draw("15.8")
 
 def collapse(path, blank):
     return [now for now, _ in itertools.groupby(path) if now != blank]
+
+
+def collapse_after(before):
+    """`collapse` that takes `before` for what stands in front of the first class."""
+
+    def wrong(path, blank):
+        return [now for now, last in zip(path, [before, *path], strict=False) if now not in (last, blank)]
+
+    return wrong
 
 
 exercise(
@@ -864,6 +938,7 @@ exercise(
         case("the blank is the last class", [2, 3, 3, 2, 2, 3, 1, 1], 3),
         case("one", [5], 0),
         case("ends in a repeat", [1, 0, 1, 1], 0),
+        case("begins with 0, which is no blank", [0, 0, 9, 1], 9),
         *[case(f"random {i}", draw.integers(3, 12).tolist(), i) for i in range(3)],
     ],
     mistakes=[
@@ -898,6 +973,10 @@ exercise(
         mistake(
             "The first class is lost: it has no neighbour before it, and stays.",
             lambda path, blank: [b for a, b in itertools.pairwise(path) if a != b and b != blank],
+        ),
+        mistake(
+            "Your first class is lost if it is 0: nothing stands before it.",
+            collapse_after(0),
         ),
         mistake(
             "The last class is lost: it has no neighbour after it, and stays.",
@@ -1068,6 +1147,26 @@ def pooled_rate(truths, texts, edits):
     return wrong / total
 
 
+def joined_rate(truths, texts, edits):
+    words = words_of(" ".join(truths))
+    return edits(words, words_of(" ".join(texts))) / len(words)
+
+
+def mean_rate(rate_of):
+    """The mean over all sentences of `rate_of(edits, words)`."""
+
+    def wrong(truths, texts, edits):
+        pairs = [(words_of(a), words_of(b)) for a, b in zip(truths, texts, strict=True)]
+        return sum(rate_of(edits(a, b), len(a)) for a, b in pairs) / len(pairs)
+
+    return wrong
+
+
+def stripped(signs):
+    """Words between spaces, without `signs` at their ends."""
+    return lambda sentence: [word for w in sentence.lower().split() if (word := w.strip(signs))]
+
+
 def rate_with(words=words_of, over=lambda truth, text: len(truth), pool=True, cap=None, swap=False):
     """`pooled_rate` with another idea of words, another denominator, or rates that are averaged."""
 
@@ -1111,6 +1210,8 @@ exercise(
             given,
         ),
         case("lengths differ much", ["a b c d e f g h", "i", "k l"], ["a b c d", "j", "k l m"], given),
+        case("a word moved over the border", ["a b", "c"], ["a", "b c"], given),
+        case("other signs and letters", ["snake_case café"], ["snake case caf"], given),
         case("line breaks", ["it was\nthe best", "of  times"], ["it was the best", "of time"], given),
     ],
     rules=[calls("edits", least=1)],
@@ -1120,6 +1221,13 @@ exercise(
             "as a whole long one. "
             "Add up the edits, add up the words, divide once.",
             rate_with(pool=False),
+            mean_rate(lambda count, size: count / max(1, size)),
+            mean_rate(lambda count, size: count / size if size else 0.0),
+        ),
+        mistake(
+            "You joined all sentences: words are compared across their borders. Call `edits` once for each "
+            "pair.",
+            joined_rate,
         ),
         mistake(
             "You divide by what was heard. The rate is for each word of the truth.",
@@ -1165,8 +1273,18 @@ exercise(
             rate_with(words=lambda s: re.findall(r"[a-z']+", s.lower())),
         ),
         mistake(
-            "Signs are deleted, and words that they stood between grow together. A hyphen ends a word.",
+            "A sign inside a word stays in your words, or glues two together. A hyphen ends a word.",
             rate_with(words=lambda s: re.sub(r"[^a-z0-9'\s]", "", s.lower()).split()),
+            rate_with(words=lambda s: re.sub(r"[^\w'\s]", "", s.lower()).split()),
+            rate_with(words=stripped(string.punctuation)),
+            rate_with(words=stripped(string.punctuation.replace("'", ""))),
+            rate_with(words=stripped(string.punctuation + "–")),
+            rate_with(words=stripped(string.punctuation.replace("'", "") + "–")),
+        ),
+        mistake(
+            r"`\w` holds underscores and letters such as é. A word here is made of a to z, digits and "
+            "apostrophes.",
+            rate_with(words=lambda s: re.findall(r"[\w']+", s.lower())),
         ),
         mistake(
             "You divide by the number of sentences: that is errors for each sentence.",
