@@ -36,6 +36,16 @@ def in_order(members, others):
     return ((one > other).float() + 0.5 * (one == other).float()).mean().item()
 
 
+def nearly_tied(members, others):
+    close = torch.isclose(members[:, None], others[None, :])
+    return (wins(members, others) + 0.5 * close.float()).mean().item()
+
+
+def nearly_tied_alone(members, others):
+    close = torch.isclose(members[:, None], others[None, :])
+    return torch.where(close, 0.5, wins(members, others)).mean().item()
+
+
 def best_accuracy(members, others):
     lines = torch.cat([members, others])
     right = (members[:, None] >= lines).float().sum(dim=0) + (others[:, None] < lines).float().sum(dim=0)
@@ -60,6 +70,7 @@ exercise(
             torch.tensor([1.0, 2.0, 3.0, 0.15]),
             torch.tensor([0.0, 0.1, 0.2, 50.0, 2.5]),
         ),
+        case("nearly tied is not tied", torch.tensor([1.000001, 2.0]), torch.tensor([1.0, 3.0])),
     ],
     rules=[no_loops()],
     mistakes=[
@@ -119,6 +130,11 @@ exercise(
         mistake(
             "This is the accuracy at the best line. The AUC is the share of pairs.",
             best_accuracy,
+        ),
+        mistake(
+            "Scores that are nearly equal count as tied with you. A tie is equality, bit by bit: ==.",
+            nearly_tied,
+            nearly_tied_alone,
         ),
         mistake(
             "Your comparison is soft: a sigmoid of the difference. A pair is won, tied or lost.",
@@ -305,6 +321,8 @@ exercise(
         case("longer than 1, shorter than the limit", {"w": torch.tensor([[2.0, 2.0], [4.0, 5.0]])}, 4.0),
         case("one example", rows((1, 3), (1,), spread=2.0), 0.02),
         case("as many examples as numbers", rows((3, 3), (3, 3), spread=4.0), 1.0),
+        case("a layer of three dimensions", rows((4, 3, 2, 2), (4, 3), spread=3.0), 1.0),
+        case("a layer of four dimensions", rows((3, 2, 2, 1, 2), (3, 2), spread=3.0), 1.0),
     ],
     mistakes=[
         mistake(
@@ -432,6 +450,11 @@ def noise_on_each(clipped, longest, sigma, size, generator):
     return {name: g.sum(dim=0) / size for name, g in noisy.items()}
 
 
+def short(longest, **shapes):
+    """Gradients of these shapes, clipped."""
+    return clip_each({name: draw.floats(*shape) for name, shape in shapes.items()}, longest)
+
+
 def one_draw_for_all(clipped, longest, sigma, size, generator):
     z = torch.randn((), generator=generator)
     return {name: (g.sum(dim=0) + sigma * longest * z) / size for name, g in clipped.items()}
@@ -445,21 +468,21 @@ exercise(
     returns="the noisy mean",
     cases=[
         case("no noise", {"w": torch.tensor([[1.0], [2.0]])}, 3.0, 0.0, 4, 0),
-        case("a weight and a bias", {"w": draw.floats(5, 2, 3), "b": draw.floats(5, 2)}, 2.0, 1.5, 5, 1),
-        case("the expected size is another", {"w": draw.floats(6, 4)}, 0.5, 1.1, 12.5, 2),
+        case("a weight and a bias", short(2.0, w=(5, 2, 3), b=(5, 2)), 2.0, 1.5, 5, 1),
+        case("the expected size is another", short(0.5, w=(6, 4)), 0.5, 1.1, 12.5, 2),
         case(
             "names not in alphabetical order",
-            {"z": draw.floats(3, 2), "a": draw.floats(3, 2)},
+            short(3.0, z=(3, 2), a=(3, 2)),
             3.0,
             2.0,
             4,
             3,
         ),
         case("no rows", {"w": torch.zeros(0, 2, 2), "b": torch.zeros(0, 2)}, 2.0, 0.7, 8, 4),
-        case("one row", {"w": draw.floats(1, 3)}, 0.1, 4.0, 2, 5),
+        case("one row", short(0.1, w=(1, 3)), 0.1, 4.0, 2, 5),
         case(
             "a parameter that is one number",
-            {"w": draw.floats(4, 3), "scale": draw.floats(4)},
+            short(1.7, w=(4, 3), scale=(4,)),
             1.7,
             0.6,
             4,
@@ -567,10 +590,10 @@ def private_step(parameters, x, y, q, rate, gradients, average, generator):
     return {name: p - rate * step[name] for name, p in parameters.items()}
 
 
-def line_gradients(parameters, x, y):
+def line_gradients(parameters, inputs, labels):
     """The gradients of each example's squared error of a line, also of no examples."""
-    error = x @ parameters["w"] + parameters["b"] - y
-    return {"w": 2 * error[:, None] * x, "b": 2 * error}
+    error = inputs @ parameters["w"] + parameters["b"] - labels
+    return {"w": 2 * error[:, None] * inputs, "b": 2 * error}
 
 
 def some_average(grads, size, generator):
@@ -724,6 +747,9 @@ exercise(
         ),
         mistake(
             "The size is cut or rounded to a whole number. The expected size is a float: q times n.",
+            step_with(size=lambda x, q, chosen: int(q * len(x))),
+            step_with(size=lambda x, q, chosen: float(int(q * len(x)))),
+            step_with(size=lambda x, q, chosen: round(q * len(x))),
             step_with(size=lambda x, q, chosen: max(1, int(q * len(x)))),
             step_with(size=lambda x, q, chosen: int(q * len(x)) or 1),
             step_with(size=lambda x, q, chosen: max(1, round(q * len(x)))),
@@ -776,6 +802,7 @@ def epsilon_with(
     swapped=False,
     less=1,
     start=0,
+    end=1,
     bend=lambda a, delta: math.log((a - 1) / a) - (math.log(delta) + math.log(a)) / (a - 1),
     total=lambda steps, r, bend: steps * r + bend,
     choose=min,
@@ -787,7 +814,7 @@ def epsilon_with(
     def answer(q, sigma, steps, delta, orders):
         found = []
         for a in orders:
-            k = torch.arange(start, a + 1, dtype=dtype)
+            k = torch.arange(start, a + end, dtype=dtype)
             logs = math.lgamma(a + 1) - torch.lgamma(k + 1) - torch.lgamma(a - k + 1) if binomial else 0
             yes, no = (math.log(1 - q), math.log(q)) if swapped else (math.log(q), math.log(1 - q))
             terms = logs + (a - k) * no + k * yes + power(k, sigma)
@@ -848,6 +875,8 @@ exercise(
         case("the best order is the last but one", 0.01, 1.1, 1000, 1e-6, [2, 4, 8, 12, 40]),
         case("much noise", 0.04, 20.0, 50, 1e-5, [2, 16, 64, 256]),
         case("only a very large order", 0.02, 0.5, 2, 1e-5, [200]),
+        case("many small steps", 0.001, 5.0, 100_000, 1e-5, [2, 16, 64, 128, 256]),
+        case("below 0", 0.001, 50.0, 1, 0.3, [2]),
     ],
     rtol=1e-4,
     mistakes=[
@@ -878,6 +907,20 @@ exercise(
             epsilon_with(start=2),
         ),
         mistake(
+            "The last term of the sum is missing: it ends with k = α, and torch.arange leaves its end out.",
+            epsilon_with(end=0),
+        ),
+        mistake(
+            "You compute in float32, wholly or in part (lgamma of whole numbers is float32 too). The digits "
+            "that are lost are many with small steps: make k float64.",
+            epsilon_with(dtype=torch.float32),
+            epsilon_with(dtype=torch.int64),
+        ),
+        mistake(
+            "A result below 0 is made 0 with you. Return it as it comes.",
+            lambda q, sigma, steps, delta, orders: max(0.0, epsilon_spent(q, sigma, steps, delta, orders)),
+        ),
+        mistake(
             "The logarithm of the sum is missing.",
             epsilon_with(root=False),
         ),
@@ -903,6 +946,7 @@ exercise(
         mistake(
             "You multiply the whole by the steps. Only r(α) adds up; the way from it to ε is gone once.",
             epsilon_with(total=lambda steps, r, bend: steps * (r + bend)),
+            lambda q, sigma, steps, delta, orders: steps * epsilon_spent(q, sigma, 1, delta, orders),
         ),
         mistake(
             "This is the older way from r(α) to ε, with log(1/δ) / (α - 1). True, but larger than needed; "
@@ -1003,13 +1047,13 @@ def largest_counter(states, counts):
     return found
 
 
-def own_dtype(states, counts):
-    """All in the tensor's own dtype, so that digits are lost."""
-    total = sum(counts)
-    return {
-        name: (sum(s[name].float() * c for s, c in zip(states, counts, strict=True)) / total).to(first.dtype)
-        for name, first in states[0].items()
-    }
+def in_float32(states, counts):
+    """Products with the counts first, all in float32, so that digits are lost."""
+    total, found = sum(counts), {}
+    for name, first in states[0].items():
+        mean = sum(s[name].float() * c for s, c in zip(states, counts, strict=True)) / total
+        found[name] = (mean if first.is_floating_point() else mean.round()).to(first.dtype)
+    return found
 
 
 def plain_counters(states, counts):
@@ -1031,6 +1075,7 @@ def states_of(clients, **shapes):
     ]
 
 
+spread = [1e8] + 1000 * [1.0] + [-1e8]
 many = [{"w": torch.tensor([1.0 + 1e-6 * i, 1000.0])} for i in range(40)]
 
 exercise(
@@ -1065,6 +1110,16 @@ exercise(
             [1, 2],
         ),
         case("forty clients", many, list(range(1, 41))),
+        case(
+            "a negative number",
+            [{"offset": torch.tensor([-3])}, {"offset": torch.tensor([-4])}],
+            [9, 1],
+        ),
+        case("a half", [{"seen": torch.tensor([4, 7])}, {"seen": torch.tensor([5, 8])}], [3, 3]),
+        case("a large counter", [{"seen": torch.tensor(16_777_217)}] * 2, [1, 1]),
+        case(
+            "small ones between two large ones", [{"w": torch.tensor([each])} for each in spread], [1] * 1002
+        ),
     ],
     mistakes=[
         mistake(
@@ -1090,6 +1145,19 @@ exercise(
         mistake(
             "Integers are rounded up. Round to the nearest whole number.",
             mean_of_states(whole=torch.ceil),
+        ),
+        mistake(
+            "You add a half and cut decimals off, which moves negative numbers the wrong way: torch.round.",
+            mean_of_states(whole=lambda mean: (mean + 0.5).trunc()),
+        ),
+        mistake(
+            "A half goes up with you. With torch.round it goes to the even number.",
+            mean_of_states(whole=lambda mean: (mean + 0.5).floor()),
+        ),
+        mistake(
+            "You compute in float32, which loses digits of large numbers. Compute in float64.",
+            mean_of_states(compute=torch.float32),
+            in_float32,
         ),
         mistake(
             "A dtype has changed. Every tensor keeps its own: load_state_dict would cut decimals "
@@ -1190,6 +1258,20 @@ def point_with(
     return wrong
 
 
+def range_before_rounding(values, scale):
+    product = values.double() * scale
+    if (product < -(2**31)).any() or (product > 2**31 - 1).any():
+        raise OverflowError
+    return fixed_point(values, scale)
+
+
+def range_before_rounding_to_the_end(values, scale):
+    product = values.double() * scale
+    if (product < -(2**31)).any() or (product >= 2**31).any():
+        raise OverflowError
+    return point_with(fits=lambda whole: True)(values, scale)
+
+
 def original_back(values, scale):
     return fixed_point(values, scale)[0], values.double()
 
@@ -1211,6 +1293,11 @@ exercise(
         case("one too small", torch.tensor([-40000.0, 1.0]), 2**16),
         case("just too large", torch.tensor([2147483648.0], dtype=torch.float64), 1),
         case("just too small", torch.tensor([-2147483649.0], dtype=torch.float64), 1),
+        case(
+            "fits once it is rounded", torch.tensor([2**31 - 0.75, -(2**31) - 0.25], dtype=torch.float64), 1
+        ),
+        case("too large once it is rounded", torch.tensor([2**31 - 0.5], dtype=torch.float64), 1),
+        case("no values", torch.zeros(0, 3), 8),
         case("more digits than float32 has", torch.tensor([1.2345678, -987.65432]), 10**6),
         case("zero", torch.zeros(2, 1), 100),
     ],
@@ -1261,6 +1348,19 @@ exercise(
             point_with(fits=lambda whole: bool((whole.abs() <= 2**31 - 1).all())),
             point_with(fits=lambda whole: bool((whole.abs() < 2**31).all())),
             point_with(fits=lambda whole: bool((whole.abs() <= 2**31).all())),
+        ),
+        mistake(
+            "You test the range before you round. What counts is whether the rounded number fits.",
+            range_before_rounding,
+            range_before_rounding_to_the_end,
+        ),
+        mistake(
+            "You give a list of the two. A pair is asked for: give a tuple.",
+            lambda values, scale: list(fixed_point(values, scale)),
+        ),
+        mistake(
+            "You give the two stacked in one tensor. A pair is asked for: give a tuple.",
+            lambda values, scale: torch.stack([each.double() for each in fixed_point(values, scale)]),
         ),
         mistake(
             "On the way back large integers stay large: from 2^31 on an integer stands for itself less 2^32.",
@@ -1446,6 +1546,12 @@ def exposure(canary, others):
     return math.log2(len(others) + 1) - math.log2(rank)
 
 
+def in_float64(canary, others):
+    losses = others.tolist()
+    rank = 1 + sum(loss < canary for loss in losses) + 0.5 * losses.count(canary)
+    return math.log2(len(losses) + 1) - math.log2(rank)
+
+
 def exposure_with(rank=None, size=lambda others: len(others) + 1, formula=None):
     """`exposure` with another rank, another number of candidates, or another formula."""
 
@@ -1470,6 +1576,7 @@ exercise(
         case("ties", 2.0, draw.integers(5, 40).float()),
         case("two candidates", 1.0, torch.tensor([3.0])),
         case("tied with the only other", 1.0, torch.tensor([1.0])),
+        case("tied in float32", 0.1, torch.tensor([0.1, 0.2, 0.3])),
     ],
     mistakes=[
         mistake(
@@ -1488,6 +1595,12 @@ exercise(
         mistake(
             "A tie counts as a smaller loss; it counts one half.",
             exposure_with(rank=lambda smaller, equal, n: 1 + smaller + equal),
+        ),
+        mistake(
+            "You compare in float64, where a float32 loss of 0.1 is a little more than 0.1. Compare in the "
+            "dtype of `others`: with the tensor itself.",
+            in_float64,
+            lambda canary, others: exposure(canary, others.double()),
         ),
         mistake(
             "You rank by the largest loss. A sentence learned by heart has the smallest.",
@@ -1542,6 +1655,24 @@ def affordable_steps(budget, spent):
     return low
 
 
+def steps_and_type(answer, budget, spent):
+    found = answer(budget, spent)
+    return found, type(found).__name__
+
+
+def up_to(high):
+    """`affordable_steps` that never tries `high` steps or more."""
+
+    def wrong(budget, spent):
+        low, end = 0, high
+        while end - low > 1:
+            middle = (low + end) // 2
+            low, end = (middle, end) if spent(middle) <= budget else (low, middle)
+        return low
+
+    return wrong
+
+
 def strictly(budget, spent):
     low, high = 0, 2**30
     while high - low > 1:
@@ -1576,7 +1707,8 @@ exercise(
     "17.11",
     "How many steps does a budget buy?",
     reference=affordable_steps,
-    returns="the number of steps",
+    use=steps_and_type,
+    returns=("the number of steps", "its type"),
     cases=[
         case("a quarter a step", 1.0, shown("lambda steps: 0.25 * steps", lambda steps: 0.25 * steps)),
         case("by the root", 3.0, shown("lambda steps: 0.01 * steps**0.5", lambda steps: 0.01 * steps**0.5)),
@@ -1589,6 +1721,16 @@ exercise(
         case("in stairs", 4.0, shown("lambda steps: steps // 100", lambda steps: steps // 100)),
         case("exactly one step", 1.0, shown("lambda steps: 1.0 * steps", lambda steps: 1.0 * steps)),
         case("a very small cost", 1.0, shown("lambda steps: steps / 2**29", lambda steps: steps / 2**29)),
+        case(
+            "the most there is",
+            1.0,
+            shown("lambda steps: steps / (2**30 - 1)", lambda steps: steps / (2**30 - 1)),
+        ),
+        case(
+            "not even one, and 0 is no number of steps",
+            0.5,
+            shown("lambda steps: 1 + math.log2(steps)", lambda steps: 1 + math.log2(steps)),
+        ),
         case("three", 3.5, shown("lambda steps: float(steps)", lambda steps: float(steps))),
     ],
     rules=[calls("spent", most=64, least=1)],
@@ -1605,6 +1747,20 @@ exercise(
             "This is one step too few.",
             lambda budget, spent: max(0, affordable_steps(budget, spent) - 1),
             lambda budget, spent: affordable_steps(budget, spent) - 1,
+        ),
+        mistake(
+            "The interval ends one too early: 2^30 - 1 steps can be affordable, so begin with 2^30.",
+            up_to(2**30 - 1),
+        ),
+        mistake(
+            "The interval ends too early. Up to 2^30 - 1 steps can be affordable.",
+            up_to(2**29),
+            up_to(10**6),
+            up_to(10**9),
+        ),
+        mistake(
+            "This is a float. A number of steps is an int.",
+            lambda budget, spent: float(affordable_steps(budget, spent)),
         ),
         mistake(
             "You divide the budget by the cost of the first step. ε does not grow in a straight line.",
