@@ -138,3 +138,13 @@ def test_the_style_is_clean():
             [sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True
         )
         assert ruff.returncode == 0, ruff.stdout
+
+
+def test_the_readmes_table_has_the_costs_of_the_lessons_own_cards():
+    cost = re.compile(
+        r"(\d+) min for the core, (\d+) min for what goes deeper; (\d+) s to run on two cores, ([\d.]+) GB"
+    )
+    for lesson in map(lessons.read, lessons.paths()):
+        core, deeper, seconds, memory = cost.search(lesson.cells[1].source).groups()
+        (row,) = [line for line in read("README.md").splitlines() if line.startswith(f"| {lesson.number} |")]
+        assert row.endswith(f"| {core} min | {deeper} min | {seconds} s | {memory} GB |"), row

@@ -311,22 +311,27 @@ def keys_not_rows(keys, sizes, seed):
     return [list(dict.fromkeys(keys[row] for row in part)) for part in parts]
 
 
-def one_of_each(keys, sizes, seed):
-    order = list(dict.fromkeys(keys))
-    random.Random(seed).shuffle(order)
-    parts = [[] for _ in range(len(sizes) + 1)]
-    for key in order:
-        open_parts = (i for i, size in enumerate(sizes) if len(parts[i]) < size)
-        parts[next(open_parts, len(sizes))].append(keys.index(key))
-    return parts
-
-
-def moves_on(keys, sizes, seed):
+def shuffled_groups(keys, seed):
+    """The rows of each key, and the keys in the order of dealing."""
     groups = {}
     for row, key in enumerate(keys):
         groups.setdefault(key, []).append(row)
     order = list(groups)
     random.Random(seed).shuffle(order)
+    return groups, order
+
+
+def one_of_each(keys, sizes, seed):
+    groups, order = shuffled_groups(keys, seed)
+    parts = [[] for _ in range(len(sizes) + 1)]
+    for key in order:
+        open_parts = (i for i, size in enumerate(sizes) if len(parts[i]) < size)
+        parts[next(open_parts, len(sizes))].append(groups[key][0])
+    return parts
+
+
+def moves_on(keys, sizes, seed):
+    groups, order = shuffled_groups(keys, seed)
     parts, at = [[] for _ in range(len(sizes) + 1)], 0
     for key in order:
         while at < len(sizes) and len(parts[at]) + len(groups[key]) > sizes[at]:
@@ -336,11 +341,7 @@ def moves_on(keys, sizes, seed):
 
 
 def round_robin(keys, sizes, seed):
-    groups = {}
-    for row, key in enumerate(keys):
-        groups.setdefault(key, []).append(row)
-    order = list(groups)
-    random.Random(seed).shuffle(order)
+    groups, order = shuffled_groups(keys, seed)
     parts = [[] for _ in range(len(sizes) + 1)]
     for turn, key in enumerate(order):
         parts[turn % len(parts)].extend(groups[key])
