@@ -10,6 +10,7 @@ from course_utils.claims import claim
 from course_utils.environment import set_seed, setup
 from course_utils.errors import CourseError
 from course_utils.plotting import show
+from course_utils.progress_report import progress
 
 __all__ = [
     "CourseError",
@@ -19,6 +20,7 @@ __all__ = [
     "data",
     "environment",
     "plotting",
+    "progress",
     "set_seed",
     "setup",
     "show",

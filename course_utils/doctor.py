@@ -14,7 +14,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from course_utils import checkpoints, data, environment, hub
+from course_utils import attempts, checkpoints, data, environment, hub
 from course_utils.errors import CourseError
 from course_utils.python_version import problem
 
@@ -230,6 +230,9 @@ def _machine_facts(broken):
     free = shutil.disk_usage(".").free / 1e9
     advice = "" if free >= 2 else ": free at least 2 GB"
     yield ("warn" if advice else "ok"), f"{free:.1f} GB of disk free{advice}"
+    place, why = attempts.folder(), attempts.unwritable()
+    kept = "progress is off" if place is None else f"progress is kept in {place}"
+    yield ("warn", why) if why else ("ok", kept)
 
 
 OWN_GROUP, GROUPS = pathlib.Path("/proc/self/cgroup"), pathlib.Path("/sys/fs/cgroup")

@@ -15,6 +15,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # Before anything imports torch: its threads wait for one another in a short loop, as under setup().
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 os.environ.pop("COURSE_CHECKPOINT", None)  # it would change what the lessons print
+os.environ["COURSE_PROGRESS"] = "off"  # nobody's file is written, and no output depends on one
 # For every Python that a test starts, and, just below, for this one.
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")]))
 WORKER = "PYTEST_XDIST_WORKER" in os.environ  # one of the processes that share the work of one run

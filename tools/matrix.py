@@ -26,7 +26,7 @@ SETTINGS = [
 def run(setting, notebooks):
     """Run nbval on `notebooks` under `setting`: (all passed, counts, seconds, what pytest printed)."""
     environment = {name: value for name, value in os.environ.items() if name not in VARIABLES} | setting
-    # The conftest of the tests is named so that this run, too, has the network off.
+    # The conftest of the tests is named so that this run, too, has the network and progress off.
     command = [sys.executable, "-m", "pytest", "-q", "--color=no", "tests/conftest.py", *notebooks]
     start = time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, encoding="utf8")

@@ -5,6 +5,7 @@ import re
 import traceback
 from typing import Any
 
+from course_utils import attempts
 from course_utils.checks.compare import cut, first_difference, is_own, short
 from course_utils.checks.exercise import Case, Exercise, Shown
 from course_utils.checks.rules import broken_in_source
@@ -22,15 +23,25 @@ from course_utils.claims import say
 from course_utils.exercises import find
 
 
-def check(number: str, answer: Any) -> None:
+def check(number: str, answer: Any, record: bool = True) -> None:
     """Print what is right or wrong about `answer` to the exercise `number`, a `str` such as "4.2".
+
+    The attempt is recorded (`course_utils.attempts`), but not a stub, nor where `record` is False, as for a
+    wrong answer that a lesson shows. After two attempts in a row that failed it points to Hint 1, after four
+    to Hint 2: every exercise of the lessons has both.
 
     Nothing that the answer does (raise, loop for ever, change its input, seed, ask, exit) reaches the
     notebook, but for code in C that keeps the interpreter to itself: see `course_utils.checks.sandbox`.
 
     Raises `LookupError` if there is no such exercise; the message names the nearest.
     """
-    say(verdict(number, answer))
+    text = verdict(number, answer)
+    say(text)
+    if not record or text.startswith("○"):
+        return
+    failed = attempts.record(number, text.startswith("✓"), _explained(find(number), text))
+    if failed >= 2:
+        say(f"   {failed} attempts failed in a row: open Hint {1 if failed < 4 else 2} below.")
 
 
 def verdict(number: str, answer: Any) -> str:
@@ -84,6 +95,15 @@ def _verdict(exercise, answer):
     if printed:
         lines += ["   printed by your code on the first input:"] + [f"   | {line}" for line in printed]
     return "\n".join(lines)
+
+
+def _explained(exercise, text):
+    """The mistake's explanation that a verdict gives, or ""."""
+    for mistake in exercise.mistakes:
+        said = f"✗ {exercise.number} {exercise.title}: {mistake.explanation}"
+        if text == said or text.startswith(f"{said}\n"):
+            return mistake.explanation
+    return ""
 
 
 def _extent(exercise):

@@ -1,7 +1,10 @@
 """The exercises of the lessons: data, imported only when their lesson checks something."""
 
+import ast
 import importlib
+import pathlib
 import pkgutil
+import re
 import sys
 
 from course_utils.checks import exercise
@@ -11,6 +14,24 @@ def lessons() -> dict[int, str]:
     """The lessons that have exercises: {1: "lesson_01_tensors", ...}."""
     names = [module.name for module in pkgutil.iter_modules(__path__)]
     return {int(name.split("_")[1]): name for name in sorted(names) if name.startswith("lesson_")}
+
+
+def catalogue() -> dict[int, tuple[str, dict[str, str]]]:
+    """Every lesson's name and the titles of its exercises: {4: ("Losses", {"4.1": "Log-sum-exp", ...}), ...}.
+
+    The modules are read and not imported, which takes half a second where importing them takes seven.
+    """
+    found = {}
+    for number, module in lessons().items():
+        tree = ast.parse((pathlib.Path(__file__).parent / f"{module}.py").read_text(encoding="utf8"))
+        name = re.search(r"lesson \d\d, (.+?): ", ast.get_docstring(tree))[1]
+        titles = {}
+        for node in tree.body:
+            match node:
+                case ast.Expr(ast.Call(ast.Name("exercise"), [ast.Constant(own), ast.Constant(title), *_])):
+                    titles[own] = title
+        found[number] = (name[0].upper() + name[1:], titles)
+    return found
 
 
 def of_lesson(number: int) -> dict[str, exercise.Exercise]:

@@ -1,4 +1,4 @@
-"""The exercises of lesson 18."""
+"""Exercises of lesson 18, capstone: their references, inputs and typical mistakes."""
 
 import csv
 import html
