@@ -34,7 +34,7 @@ def _progress(chosen):
     if chosen.reset:
         kept = attempts.reset()
         say(f"Progress begins anew; the old one is in {kept}" if kept else "There was no progress to reset.")
-    elif chosen.export:
+    elif chosen.export is not None:
         say(f"{attempts.export(chosen.export)} exercises written to {chosen.export}")
     else:
         progress()

@@ -49,11 +49,11 @@ def folder() -> pathlib.Path | None:
     Source: https://platformdirs.readthedocs.io
     """
     named = os.environ.get("COURSE_PROGRESS")
-    if named == "off":
+    if named and named.lower() == "off":
         return None
     if named:
         return pathlib.Path(named).expanduser()
-    if _on_colab() and DRIVE.is_dir():
+    if _on_colab() and os.path.isdir(DRIVE):
         return DRIVE / NAME
     from platformdirs import user_data_path
 

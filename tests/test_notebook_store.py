@@ -40,13 +40,15 @@ def stored(tmp_path_factory):
         new_markdown_cell("Twice the same."),
         new_markdown_cell("Twice the same."),
         code("undefined_name", "raises-exception"),
-        code("import os\nx + 1, os.listdir()"),
+        code("import os\nx + 1, os.listdir(), os.environ['COURSE_PROGRESS']"),
         code("{'the': 'last'}"),
         widgets={"state": {}},
         kernelspec={"name": "python3", "display_name": "My own kernel"},
         authors=[{"name": "somebody"}],
     )
-    seconds, megabytes = notebooks.store(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COURSE_PROGRESS")
+        seconds, megabytes = notebooks.store(path)
     return path, nbformat.read(path, as_version=4), seconds, megabytes
 
 
@@ -60,9 +62,9 @@ def test_it_runs_from_a_fresh_kernel_in_order(stored):
     assert 10 < megabytes < 10_000
 
 
-def test_it_runs_in_the_notebook_s_folder(stored):
+def test_it_runs_in_the_notebook_s_folder_and_notes_no_progress(stored):
     _, notebook, *_ = stored
-    assert notebook.cells[6].outputs[0].data["text/plain"] == "(2, ['42_words.ipynb'])"
+    assert notebook.cells[6].outputs[0].data["text/plain"] == "(2, ['42_words.ipynb'], 'off')"
 
 
 def test_every_cell_is_still_there(stored):
