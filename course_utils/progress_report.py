@@ -58,9 +58,9 @@ def summary(kept: dict[str, dict], lessons: Catalogue) -> str:
     """How many exercises are done, and which is next, in one line."""
     titles = {number: title for _, own in lessons.values() for number, title in own.items()}
     done = [number for number in titles if number in kept and kept[number]["passed"] is not None]
-    text = f"{len(done)} of {len(titles)} exercises are done"
+    text = f"Exercises done: {len(done)} of {len(titles)}"
     number = following(kept, lessons)
-    return f"{text}; next is {number} {titles[number]}." if number else f"{text}: the whole course."
+    return f"{text}. Next: {number} {titles[number]}" if number else f"{text}, the whole course."
 
 
 def following(kept: dict[str, dict], lessons: Catalogue) -> str:

@@ -12,7 +12,6 @@ import types
 import lessons
 import matplotlib
 import pytest
-from filelock import FileLock
 from matplotlib import pyplot
 from nbval.kernel import CURRENT_ENV_KERNEL_NAME, start_new_kernel
 
@@ -233,10 +232,13 @@ def test_killed_between_writing_and_renaming(folder):
 def test_a_lock_that_another_holds_is_not_waited_for(folder, capsys):
     attempts.record("7.1", False)
     before = (folder / attempts.FILE).read_bytes()
-    with FileLock(folder / "progress.lock"):
-        begin = time.monotonic()
-        check("7.1", doubled)
-        assert time.monotonic() - begin < 30  # a second, and what a busy machine makes of it
+    hold = "with attempts._locked(attempts.folder()): print('held', flush=True), input()"
+    program = start(hold, folder, stdin=subprocess.PIPE)
+    assert program.stdout.readline() == "held\n"
+    begin = time.monotonic()
+    check("7.1", doubled)
+    assert time.monotonic() - begin < 30  # a second, and what a busy machine makes of it
+    program.communicate("\n", timeout=60)
     assert capsys.readouterr().out == "✓ 7.1 Twice: right on all 2 inputs\n"
     assert (folder / attempts.FILE).read_bytes() == before
     check("7.1", doubled)
@@ -461,7 +463,7 @@ def test_the_table():
         "00 Start                         1 of  2          3\n"
         "07 Test                          0 of  2          4\n"
         "\n"
-        "1 of 4 exercises are done; next is 7.1 Twice.\n"
+        "Exercises done: 1 of 4. Next: 7.1 Twice\n"
         "\n"
         "Mistakes made most:\n"
         "  3 × 7.2: You tripled it, thrice.\n"
@@ -494,7 +496,7 @@ def test_what_is_next(kept, number):
 
 def test_a_whole_course():
     kept = dict.fromkeys(["0.1", "0.2", "7.1", "7.2"], DONE)
-    assert progress_report.summary(kept, CATALOGUE) == "4 of 4 exercises are done: the whole course."
+    assert progress_report.summary(kept, CATALOGUE) == "Exercises done: 4 of 4, the whole course."
 
 
 def test_the_picture_has_a_bar_for_every_lesson():
@@ -519,7 +521,7 @@ def test_in_a_notebook_the_picture_follows_the_table(folder, monkeypatch, capsys
     monkeypatch.setattr(progress_report, "_in_a_notebook", lambda: True)
     progress()
     ((figure, alt),) = shown
-    assert alt == "1 of 4 exercises are done; next is 7.2 Thrice."
+    assert alt == "Exercises done: 1 of 4. Next: 7.2 Thrice"
     assert f"\n{alt}\n" in capsys.readouterr().out
     pyplot.close(figure)
 
