@@ -214,10 +214,11 @@ def _kept_somewhere():
 
 def unwritable() -> str:
     """Why progress cannot be kept here, and what to type; "" if it can, or if it is off."""
-    place = folder()
-    if place is None:
-        return ""
+    place = "the user's data folder"
     try:
+        place = folder()
+        if place is None:
+            return ""
         with _locked(place), tempfile.TemporaryFile(dir=place) as file:
             file.write(bytes(4096))
         _load(place / FILE)

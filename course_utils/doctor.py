@@ -230,9 +230,11 @@ def _machine_facts(broken):
     free = shutil.disk_usage(".").free / 1e9
     advice = "" if free >= 2 else ": free at least 2 GB"
     yield ("warn" if advice else "ok"), f"{free:.1f} GB of disk free{advice}"
-    place, why = attempts.folder(), attempts.unwritable()
-    kept = "progress is off" if place is None else f"progress is kept in {place}"
-    yield ("warn", why) if why else ("ok", kept)
+    if why := attempts.unwritable():
+        yield "warn", why
+    else:
+        place = attempts.folder()
+        yield "ok", "progress is off" if place is None else f"progress is kept in {place}"
 
 
 OWN_GROUP, GROUPS = pathlib.Path("/proc/self/cgroup"), pathlib.Path("/sys/fs/cgroup")
