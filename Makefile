@@ -7,7 +7,7 @@ RUN    := $(BIN)/python
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-matrix mutants bench flower notebooks glossary clean
+.PHONY: help lab test test-matrix mutants bench flower notebooks glossary publish clean
 
 help:  ## what each command does
 	@sed -n 's/^\([a-z-]*\):.*## */make \1\t/p' Makefile
@@ -45,6 +45,9 @@ $(VENV)/lab.stamp: requirements.txt pyproject.toml
 $(VENV)/test.stamp: $(VENV)/lab.stamp tests/requirements.txt
 	$(RUN) -m pip install --quiet -r tests/requirements.txt
 	@touch $@
+
+publish: $(VENV)/lab.stamp  ## write this checkout's address on GitHub (or ADDRESS=) into badges and setup cells
+	$(RUN) tools/publish.py "$(ADDRESS)"
 
 clean:  ## remove the environments
 	rm -rf $(VENV) .venv-flower

@@ -81,10 +81,22 @@ def test_badge_and_setup_cell_are_those_of_pyproject(stored):
     )
     assert notebook.cells[1].source == notebooks.setup_source()
     assert re.match(r"Python 3\.\d+\.\d+ · torch ", notebook.cells[1].outputs[0].text)
-    address = notebooks.repository()
-    assert address.startswith("https://github.com/") and f'"git+{address}"' in notebooks.setup_source()
-    link = f"{address.removeprefix('https://github.com/')}/blob/main/notebooks/42_words.ipynb)"
-    assert notebooks.badge("42_words.ipynb").endswith(link)
+
+
+@pytest.mark.parametrize("line", [BADGE, notebooks.NO_BADGE])
+@pytest.mark.parametrize("address", [None, "https://github.com/somebody/their-course"])
+def test_badge_and_setup_cell_are_written_over_either_kind(monkeypatch, line, address):
+    monkeypatch.setattr(notebooks, "repository", lambda: address)
+    notebook = new_notebook(cells=[new_markdown_cell(f"# 42\n\n{line}\n\nYou will."), code("old", "setup")])
+    notebooks.prepare(notebook, "42_words.ipynb")
+    badge = notebooks.NO_BADGE
+    if address:
+        link = "https://colab.research.google.com/github/somebody/their-course/blob/main/notebooks/42_words.ipynb"
+        badge = f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({link})"
+    assert notebook.cells[0].source == f"# 42\n\n{badge}\n\nYou will."
+    assert (f'"git+{address}"' in notebook.cells[1].source) == bool(address)
+    assert notebook.cells[1].source == notebooks.setup_source()
+    assert notebooks.words(notebook.cells[0]) == 3, "the badge is not read, so the minutes stay"
 
 
 def test_the_setup_cell_installs_nothing_here():

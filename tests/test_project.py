@@ -67,15 +67,16 @@ def test_conda_reads_the_same_requirements():
     assert "- -r requirements.txt" in text and "==" not in text
 
 
-def test_the_address_stands_in_one_place():
+def test_the_address_stands_where_publish_writes_it_and_nowhere_else():
     address = notebooks.repository()
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     holders = [
         name
         for name in tracked.splitlines()
-        if name.endswith((".py", ".md", ".toml", ".yml", ".txt", "Makefile")) and address in read(name)
+        if name.endswith((".py", ".md", ".toml", ".yml", ".txt", "Makefile"))
+        and (address or f"/{notebooks.UNSET}/") in read(name)
     ]
-    assert holders == ["pyproject.toml"]
+    assert holders == (["README.md", "pyproject.toml"] if address else ["pyproject.toml"])
 
 
 def test_python_versions_agree():

@@ -2,7 +2,8 @@
 
 For authors, in a checkout: `make notebooks`, or `python tools/notebooks.py 01` for one lesson. A lesson's
 notebook is its only source, so this changes nothing but the badge line, the setup cell, the outputs and the
-metadata, and in lesson 19 the glossary and the errors by message (those alone: `make glossary`).
+metadata, and in lesson 19 the glossary and the errors by message (those alone: `make glossary`). Badge lines
+and setup cells alone, without a run: `python tools/notebooks.py address` (`make publish` does that too).
 """
 
 import copy
@@ -19,7 +20,12 @@ import glossary
 
 ROOT = pathlib.Path(__file__).parent.parent
 FOLDER = ROOT / "notebooks"
-BADGE = re.compile(r"^\[!\[Open in Colab\].*$", re.MULTILINE)
+UNSET = "OWNER_TO_BE_SET"  # the owner in pyproject.toml as long as the course is published nowhere
+BADGE = re.compile(r"^(?:\[!\[Open in Colab\]|To open this lesson on Colab,).*$", re.MULTILINE)
+NO_BADGE = (
+    "To open this lesson on Colab, upload it, and beside it the course's wheel or zip, "
+    "or publish your fork: [how](../README.md#start)."
+)
 TAGS = {"folded", "nbval-ignore-output", "raises-exception", "setup", glossary.TAG}
 REFERENCE = "19"  # the lesson with the glossary and the errors by message
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # in JupyterLab, on Colab
@@ -35,13 +41,24 @@ SETUP = """\
 import importlib.util
 import subprocess
 import sys
+import tempfile
+import zipfile
+from pathlib import Path
 
 if importlib.util.find_spec("course_utils") is None:
     if "google.colab" not in sys.modules:
         raise ModuleNotFoundError("course_utils is missing here: in the course's folder, type  make lab")
+    # The course: its wheel or zip, uploaded beside this notebook, or else its address.
+    course = list(Path().glob("course_utils-*-none-any.whl"))
+    for path in filter(zipfile.is_zipfile, Path().glob("*.zip")):
+        if "course_utils/__init__.py" in str(zipfile.ZipFile(path).namelist()):
+            folder = Path(tempfile.mkdtemp())
+            zipfile.ZipFile(path).extractall(folder)
+            course += [file.parent for file in folder.rglob("pyproject.toml")]
+{address}
     packages = [
         {packages},
-        "git+{repository}",
+        course[0],
     ]
     # --no-deps: Colab's own torch, transformers, datasets and numpy stay as they are.
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", *packages], check=True)
@@ -50,25 +67,33 @@ if importlib.util.find_spec("course_utils") is None:
 from course_utils import check, checkpoints, claim, data, environment, plotting, set_seed, setup, show
 
 setup()"""
+ADDRESS = '    course.append("git+{address}")'
+NO_ADDRESS = """\
+    if not course:
+        raise ModuleNotFoundError("upload the course's wheel or zip (Files, on the left); run this again")"""
 
 
 def repository():
-    """The address of the course's repository, out of `pyproject.toml`, its one place."""
+    """The address of the course's repository, out of `pyproject.toml`, its one place; None if it has none."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
-    return project["urls"]["Repository"]
+    address = project["urls"]["Repository"]
+    return None if f"/{UNSET}/" in address else address
 
 
-def setup_source():
-    """The source of the setup cell of every lesson."""
+def setup_source(address=None):
+    """The source of the setup cell of every lesson; `address` is the course's repository, as git takes it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
     pinned = [f'"{name}"' for name in project["dependencies"] if "==" in name]  # what Colab lacks
-    return SETUP.format(packages=",\n        ".join(pinned), repository=repository())
+    address = address or repository()
+    found = ADDRESS.format(address=address) if address else NO_ADDRESS
+    return SETUP.format(packages=",\n        ".join(pinned), address=found)
 
 
 def badge(name):
-    """The line with the Colab badge of the notebook called `name`."""
-    address = repository().removeprefix("https://github.com/")
-    link = f"https://colab.research.google.com/github/{address}/blob/main/notebooks/{name}"
+    """The line with the Colab badge of the notebook called `name`; without an address, what to do instead."""
+    if not (address := repository()):
+        return NO_BADGE
+    link = f"{address.replace('github.com', 'colab.research.google.com/github')}/blob/main/notebooks/{name}"
     return f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({link})"
 
 
@@ -129,6 +154,31 @@ def store(path):
     return seconds, megabytes
 
 
+def write_addresses():
+    """Write badge line and setup cell into every lesson, without a run; the names of those that changed."""
+    import nbformat
+
+    changed = []
+    for path in sorted(FOLDER.glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        prepare(notebook, path.name)
+        write_minutes(notebook)
+        normalise(notebook)
+        if write_text(path, nbformat.writes(notebook) + "\n"):
+            changed.append(path.name)
+    return changed
+
+
+def write_text(path, text):
+    """Write `text` beside `path` and rename it, unless it stands there already; whether anything changed."""
+    if path.read_text(encoding="utf8") == text:
+        return False
+    beside = path.with_name(path.name + ".new")
+    beside.write_text(text, encoding="utf8", newline="\n")
+    os.replace(beside, path)
+    return True
+
+
 def write_glossary():
     """Write the glossary and the errors by message into the lesson that holds them, and run nothing.
 
@@ -177,7 +227,7 @@ def _peak_megabytes(client):
 def prepare(notebook, name):
     """Write the badge line and the setup cell, as `pyproject.toml` has the address, into `notebook`."""
     first = notebook.cells[0]
-    first.source = BADGE.sub(badge(name), first.source)
+    first.source = BADGE.sub(lambda _: badge(name), first.source)
     for cell in notebook.cells:
         if "setup" in cell.metadata.get("tags", []):
             cell.source = setup_source()
@@ -248,8 +298,8 @@ def minutes(notebook):
 
 
 def words(cell):
-    """The words of a markdown cell."""
-    return len(re.findall(r"[\w'’]+", cell.source))
+    """The words of a markdown cell, without the line of the badge."""
+    return len(re.findall(r"[\w'’]+", BADGE.sub("", cell.source)))
 
 
 def lines(cell):
@@ -293,5 +343,7 @@ def _merge_streams(outputs):
 if __name__ == "__main__":
     if sys.argv[1:] == ["glossary"]:
         write_glossary()
+    elif sys.argv[1:] == ["address"]:
+        print(f"{len(write_addresses())} notebooks have a new badge line or setup cell")
     else:
         store_all(sys.argv[1:])
