@@ -7,7 +7,7 @@ RUN    := $(BIN)/python
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-matrix mutants bench flower notebooks glossary publish clean
+.PHONY: help lab test test-matrix mutants bench flower notebooks glossary publish test-colab clean
 
 help:  ## what each command does
 	@sed -n 's/^\([a-z-]*\):.*## */make \1\t/p' Makefile
@@ -49,5 +49,9 @@ $(VENV)/test.stamp: $(VENV)/lab.stamp tests/requirements.txt
 publish: $(VENV)/lab.stamp  ## write this checkout's address on GitHub (or ADDRESS=) into badges and setup cells
 	$(RUN) tools/publish.py "$(ADDRESS)"
 
+test-colab:  ## run lessons (LESSONS="01 04", or all) with Colab's versions, in an environment of their own
+	@$(PYTHON) course_utils/python_version.py
+	$(PYTHON) tools/colab_test.py $(LESSONS)
+
 clean:  ## remove the environments
-	rm -rf $(VENV) .venv-flower
+	rm -rf $(VENV) .venv-flower .venv-colab

@@ -1,0 +1,1 @@
+"""A stub: the lessons look whether it is imported, and transformers whether it can be."""
