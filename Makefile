@@ -7,7 +7,7 @@ RUN    := $(BIN)/python
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-matrix mutants bench flower notebooks glossary publish test-colab clean
+.PHONY: help lab test test-matrix mutants bench flower notebooks glossary publish test-colab class-test clean
 
 help:  ## what each command does
 	@sed -n 's/^\([a-z-]*\):.*## */make \1\t/p' Makefile
@@ -36,6 +36,9 @@ notebooks: $(VENV)/test.stamp  ## write setup cells and badges, run every notebo
 glossary: $(VENV)/test.stamp  ## write lesson 19's glossary and errors anew, or say which terms lack a definition
 	$(RUN) tools/notebooks.py glossary
 
+class-test: $(VENV)/class.stamp  ## add what a teacher needs, and test the class edition on nbgrader
+	PATH="$(abspath $(BIN)):$$PATH" $(RUN) -m pytest tests/classroom
+
 $(VENV)/lab.stamp: requirements.txt pyproject.toml
 	@$(PYTHON) course_utils/python_version.py
 	$(PYTHON) -m venv $(VENV)
@@ -52,6 +55,10 @@ publish: $(VENV)/lab.stamp  ## write this checkout's address on GitHub (or ADDRE
 test-colab:  ## run lessons (LESSONS="01 04", or all) with Colab's versions, in an environment of their own
 	@$(PYTHON) course_utils/python_version.py
 	$(PYTHON) tools/colab_test.py $(LESSONS)
+
+$(VENV)/class.stamp: $(VENV)/test.stamp requirements-class.txt
+	$(RUN) -m pip install --quiet -r requirements-class.txt
+	@touch $@
 
 clean:  ## remove the environments
 	rm -rf $(VENV) .venv-flower .venv-colab

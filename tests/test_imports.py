@@ -15,6 +15,7 @@ import course_utils
 
 ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "course_utils"
+EXTRAS = {"service": "service", "classroom": "class"}  # a folder -> the extra that it needs
 NAMES = {"PIL": "pillow", "sklearn": "scikit-learn", "IPython": "ipython", "google": None}
 
 
@@ -76,9 +77,7 @@ def test_every_package_that_is_imported_is_declared(folder):
             known |= declared((ROOT / name).read_text(encoding="utf8"))
     own = {path.stem for path in [*ROOT.glob("tests/*.py"), *ROOT.glob("tools/*.py")]} | {"course_utils"}
     for path in (ROOT / folder).rglob("*.py"):
-        extra = project["optional-dependencies"].get(
-            path.parent.name, []
-        )  # course_utils/service needs its own
+        extra = project["optional-dependencies"].get(EXTRAS.get(path.parent.name), [])
         allowed = known | declared("\n".join(extra))
         if path.with_name("requirements.txt").exists():  # tools/flower has an environment of its own
             allowed |= declared(path.with_name("requirements.txt").read_text(encoding="utf8"))

@@ -34,7 +34,7 @@ def pins(name):
 
 
 def test_every_pin_lies_in_the_range_of_pyproject():
-    exact = pins("requirements.txt")
+    exact = pins("requirements.txt") | pins("requirements-class.txt")
     extras = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
     for requirement in map(Requirement, PROJECT["dependencies"] + extras):
         if requirement.name == "ipython":  # comes with jupyterlab; the range is for Colab

@@ -14,10 +14,12 @@ import tomllib
 import nbformat
 from nbformat.v4 import new_markdown_cell
 
+from course_utils.classroom.lessons import LOOKED_UP
+
 ROOT = pathlib.Path(__file__).parent.parent
 FOLDER = ROOT / "notebooks"
 DATA = ROOT / "tools" / "glossary.toml"
-TAG = "reference"  # of the cells that are made here: looked up, not read, so no minutes are counted for them
+TAG = LOOKED_UP  # of the cells that are made here: no minutes are counted for them
 GLOSSARY, ERRORS = "Glossary", "Errors by their message"  # the sections of lesson 19 that hold them
 CARD = "### Your turn"
 # Where bold is never the first use of a term: objectives stand in cells 0 and 1, choices in quizzes.

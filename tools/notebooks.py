@@ -18,10 +18,11 @@ import tomllib
 
 import glossary
 
+from course_utils.classroom.lessons import BADGE, CARD, lines, minutes, words
+
 ROOT = pathlib.Path(__file__).parent.parent
 FOLDER = ROOT / "notebooks"
 UNSET = "OWNER_TO_BE_SET"  # the owner in pyproject.toml as long as the course is published nowhere
-BADGE = re.compile(r"^(?:\[!\[Open in Colab\]|To open this lesson on Colab,).*$", re.MULTILINE)
 NO_BADGE = (
     "To open this lesson on Colab, upload it, and beside it the course's wheel or zip, "
     "or publish your fork: [how](../README.md#start)."
@@ -34,7 +35,6 @@ COST = re.compile(
     r"(\d+) s to run on two cores, (\d\.\d) GB of memory\.$",
     re.MULTILINE,
 )
-CARD = re.compile(r"### Your turn (\d+\.\d+) · (.+?) (★+)(☆*) · (\d+) min")
 SETUP = """\
 # @title Setup, the same in every lesson
 # On Colab it installs what is missing; elsewhere it installs nothing.
@@ -265,50 +265,6 @@ def write_minutes(notebook):
     )
 
 
-def minutes(notebook):
-    """How long a lesson takes to study: (minutes of the core, minutes of what goes deeper).
-
-    Prose at 160 words a minute, shown code at 8 s a line, a figure 20 s, an exercise as on its card, a
-    question one minute. What goes deeper are the sections marked so and On your own. What is made to be
-    looked up (the glossary, the errors by message) is not counted.
-    """
-    found, part, exercise, section = [0.0, 0.0], 0, 0, ""
-    for cell in notebook.cells:
-        heading = re.match(r"## (.+)", cell.source) if cell.cell_type == "markdown" else None
-        if heading:
-            section = heading[1]
-            part = int(section.startswith("◆ Deeper") or section == "On your own")
-        if exercise:  # the stub, the check and the details belong to the card
-            exercise -= 1
-            continue
-        if glossary.TAG in cell.metadata.get("tags", []):
-            continue
-        card = CARD.match(cell.source) if cell.cell_type == "markdown" else None
-        if card:
-            found[part] += int(card[5])
-            exercise = 3
-        elif cell.cell_type == "markdown" and section == "Check yourself":
-            found[part] += len(re.findall(r"^\*\*\d+\. ", cell.source, re.MULTILINE))
-        elif cell.cell_type == "markdown":
-            found[part] += words(cell) / 160
-        else:
-            found[part] += lines(cell) * 8 / 60
-            found[part] += sum("image/png" in output.get("data", {}) for output in cell.outputs) * 20 / 60
-    return tuple(found)
-
-
-def words(cell):
-    """The words of a markdown cell, without the line of the badge."""
-    return len(re.findall(r"[\w'’]+", BADGE.sub("", cell.source)))
-
-
-def lines(cell):
-    """The lines of code of a cell that are shown."""
-    tags = cell.metadata.get("tags", [])
-    hidden = "folded" in tags or "setup" in tags
-    return 0 if hidden else sum(bool(line.strip()) for line in cell.source.splitlines())
-
-
 def words_a_line(notebook):
     """The words of prose for a line of shown code, over a lesson's sections without its exercises."""
     prose = code = exercise = 0
@@ -322,7 +278,7 @@ def words_a_line(notebook):
         elif cell.cell_type == "markdown" and CARD.match(cell.source):
             exercise = 3
         elif cell.cell_type == "markdown":
-            prose += words(cell)
+            prose += words(cell.source)
         else:
             code += lines(cell)
     return prose / max(code, 1)
