@@ -20,6 +20,15 @@ def add_commands(subparsers: Any) -> None:
     )
     release.set_defaults(run=_release)
 
+    collect = commands.add_parser("collect", help="put what students sent into nbgrader's folders")
+    collect.add_argument("sent", type=pathlib.Path, metavar="FOLDER_OR_ZIP", help="what students sent")
+    collect.add_argument(
+        "--course", required=True, type=pathlib.Path, metavar="COURSE", help="nbgrader's folder"
+    )
+    collect.add_argument("--assignment", required=True, metavar="04_losses", help="its name")
+    collect.add_argument("--roster", type=pathlib.Path, metavar="CSV", help="whose is what: columns id, file")
+    collect.set_defaults(run=_collect)
+
 
 def _need_the_extra():
     missing = [
@@ -42,3 +51,25 @@ def _release(options: argparse.Namespace) -> int:
         print(f"  nbgrader generate_assignment {name} --create --force")
     print(f"Then hand out what is in {options.out / 'release'}. The teacher's edition stays in instructor/.")
     return 0
+
+
+def _collect(options: argparse.Namespace) -> int:
+    from course_utils.classroom import collect
+
+    _need_the_extra()
+    found = collect.collect(options.sent, options.course, options.assignment, options.roster)
+    used = [hand_in for hand_in in found if not hand_in.problem]
+    for hand_in in used:
+        print(f"{hand_in.student}: {hand_in.file}: {collect.summary(hand_in)}")
+        for exercise, note in hand_in.rebuilt.notes:
+            print(f"    {exercise}: {note}" if exercise else f"    {note}")
+    for hand_in in found:
+        if hand_in.problem:
+            print(f"not used: {hand_in.file}: {hand_in.problem}")
+    print(f"\n{len(used)} collected, {len(found) - len(used)} files not used (listed in collected.csv)")
+    if used:
+        print(
+            f"Next, type  python -m course_utils class grade --course {options.course} "
+            f"--assignment {options.assignment}"
+        )
+    return 0 if used else 1
