@@ -96,7 +96,7 @@ def test_badge_and_setup_cell_are_written_over_either_kind(monkeypatch, line, ad
     assert notebook.cells[0].source == f"# 42\n\n{badge}\n\nYou will."
     assert (f'"git+{address}"' in notebook.cells[1].source) == bool(address)
     assert notebook.cells[1].source == notebooks.setup_source()
-    assert notebooks.words(notebook.cells[0]) == 3, "the badge is not read, so the minutes stay"
+    assert notebooks.words(notebook.cells[0].source) == 3, "the badge is not read, so the minutes stay"
 
 
 def test_the_setup_cell_installs_nothing_here():
