@@ -3,11 +3,11 @@
 import re
 import tomllib
 
+import colab_lesson as lesson
 import colab_test
 import lessons
 import nbformat
 import pytest
-from colab import lesson
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from packaging.requirements import Requirement

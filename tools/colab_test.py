@@ -54,7 +54,7 @@ def passes(path, source, *words):
     }
     environment["HF_HUB_OFFLINE"] = "1"  # the same run everywhere, with and without a hub
     environment["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # the kernel's debugger warns otherwise
-    command = [PYTHON, str(COLAB / "lesson.py"), str(path), source, *words]
+    command = [PYTHON, str(ROOT / "tools" / "colab_lesson.py"), str(path), source, *words]
     return subprocess.run(command, env=environment).returncode == 0
 
 

@@ -1,7 +1,7 @@
 """Run one lesson as on Colab: alone in an empty folder, without course_utils, with a stub of google.colab.
 
 `tools/colab_test.py` starts it, with the Python of the environment that is like Colab's:
-`python tools/colab/lesson.py NOTEBOOK SOURCE`. SOURCE is where the setup cell gets the course from: a git
+`python tools/colab_lesson.py NOTEBOOK SOURCE`. SOURCE is where the setup cell gets the course from: a git
 address, or a wheel or zip, which is put beside the notebook. With `setup` behind that, nothing but the setup
 cell is run. It prints what went wrong and exits with 1, or one line with seconds and claims.
 """
@@ -20,10 +20,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 import notebooks
 
-STUBS = pathlib.Path(__file__).resolve().parent / "stub"
+STUBS = pathlib.Path(__file__).resolve().parent / "colab" / "stub"
 KEPT = ("torch", "transformers", "datasets", "numpy")
 STUB = """\
 import sys
