@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import pathlib
+import shutil
 from typing import Any
 
 from course_utils.errors import CourseError
@@ -47,6 +48,8 @@ def _release(options: argparse.Namespace) -> int:
     _need_the_extra()
     names = release(options.lessons, options.out)
     print(f"\nNext, type  cd {options.out}  and, for each assignment:")
+    if shutil.which("alembic") is None:  # nbgrader calls it by name
+        print("  source .venv/bin/activate  (the environment that this runs in: nbgrader calls its programs)")
     for name in names:
         print(f"  nbgrader generate_assignment {name} --create --force")
     print(f"Then hand out what is in {options.out / 'release'}. The teacher's edition stays in instructor/.")
