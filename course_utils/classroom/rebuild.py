@@ -25,6 +25,7 @@ from typing import Any
 from course_utils.classroom.lessons import CHECK
 
 CELLS = 2000  # a notebook of more is refused; a lesson has about 160
+TEXT = 2_000_000  # characters of all cells together, outputs not counted; a lesson has about 100,000
 SOURCE = 100_000  # characters of one cell of the student's
 ADDED = 200  # cells that a student may have added
 
@@ -62,7 +63,10 @@ def read(text: str) -> list[Cell]:
             cells = [cell for sheet in notebook["worksheets"] for cell in sheet["cells"]]
         if len(cells) > CELLS:
             raise Unusable(f"it has more than {CELLS} cells")
-        return [_cell(cell) for cell in cells]
+        cells = [_cell(cell) for cell in cells]
+        if sum(len(cell.source) for cell in cells) > TEXT:
+            raise Unusable(f"its cells hold more than {TEXT:,} characters")
+        return cells
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         if isinstance(error, Unusable):
             raise

@@ -226,6 +226,7 @@ def test_half_a_letter_and_hostile_metadata_do_no_harm(released, student):
         ('{"cells": [{"source": [3]}]}', "no notebook"),
         ("[" * 100_000, "no notebook"),
         (json.dumps({"cells": [{}] * (rebuild.CELLS + 1)}), "more than 2000 cells"),
+        (json.dumps({"cells": [{"source": "x" * 2000}] * 1001}), "more than 2,000,000 characters"),
     ],
 )
 def test_what_is_no_notebook_is_refused(text, why):
