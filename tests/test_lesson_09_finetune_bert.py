@@ -1,5 +1,6 @@
 """Lesson 09 on fresh inputs: batches, measurements, the budget, the step, another width and another file."""
 
+import time
 import types
 
 import lessons
@@ -193,3 +194,37 @@ def test_a_small_bert_reads_its_mask():
     assert torch.allclose(with_mask[0], without[0], atol=1e-5)
     assert not torch.allclose(with_mask[1], without[1], atol=1e-2)
     assert isinstance(model.bert.pooler.dense, nn.Linear)
+
+
+@pytest.mark.parametrize("fits", [16, 4, 1])
+def test_out_of_memory_halves_the_batch_until_it_fits_and_says_so(capsys, fits):
+    cell = next(cell.source for cell in LESSON.cells if "def halved" in cell.source)
+    tried = []
+
+    def fine_tune(model, some, epochs, watch):
+        tried.append(space["BATCH"])
+        watch()
+        if space["BATCH"] > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    unused = dict.fromkeys(["model", "some", "epochs"])
+    space = {"BATCH": 16, "moments": [], "fine_tune": fine_tune, "time": time, **unused}
+    exec(cell, space)
+    space["trial"]()
+    assert tried == [size for size in (16, 8, 4, 2, 1) if size >= fits]
+    assert space["BATCH"] == fits and len(space["moments"]) == 1  # those of the batch that fitted
+    expected = [f"out of memory: batches of {size} from here on" for size in tried[1:]]
+    assert capsys.readouterr().out.splitlines() == expected
+
+
+def test_where_not_even_one_sentence_fits_the_trial_ends():
+    cell = next(cell.source for cell in LESSON.cells if "def halved" in cell.source)
+
+    def fine_tune(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    unused = dict.fromkeys(["model", "some", "epochs"])
+    space = {"BATCH": 4, "moments": [], "fine_tune": fine_tune, "time": time, **unused}
+    exec(cell, space)
+    with pytest.raises(RuntimeError, match="No executable batch size"):
+        space["trial"]()
