@@ -1,5 +1,6 @@
 """From an answer to one verdict: ✓ right, ○ not attempted, ✗ wrong and why."""
 
+import dataclasses
 import inspect
 import re
 import traceback
@@ -67,34 +68,68 @@ def inputs(number: str, name: str) -> tuple:
     raise LookupError(f"exercise {number} has no input {name!r}")
 
 
-def _verdict(exercise, answer):
-    name = f"{exercise.number} {exercise.title}"
+class Told(Exception):
+    """An exception of another process: its text is all that is known of it."""
+
+
+@dataclasses.dataclass
+class Attempt:
+    """What came of running one answer on an exercise's inputs; nothing of it has been judged."""
+
+    misfit: str = ""  # why it is not even of the kind that is asked for
+    stub: bool = False
+    broken: str = ""  # the rule on syntax or models that its source breaks, a sentence
+    outcomes: list[Outcome] = dataclasses.field(
+        default_factory=list
+    )  # for each case; the last may be out of time
+
+
+def attempt(exercise: Exercise, answer: Any) -> Attempt:
+    """Run `answer` on every case of `exercise`."""
     if answer is ... or (answer is None and exercise.kind == "value"):
-        return f"○ {name}: not attempted yet"
+        return Attempt(stub=True)
     # What torch.compile made runs as the function that it was made from: compiling takes longer than a check.
     answer = getattr(answer, "_torchdynamo_orig_callable", answer)
     if misfit := _misfit(exercise, answer):
-        return f"✗ {name}: {misfit}"
-    first = run(exercise, answer, exercise.cases[0])
-    if _is_stub(first.error):
+        return Attempt(misfit=misfit)
+    outcomes = [run(exercise, answer, exercise.cases[0])]
+    if _is_stub(outcomes[0].error):
+        return Attempt(stub=True)
+    for case in exercise.cases[1:]:
+        if isinstance(outcomes[-1].error, OutOfTime):
+            break
+        outcomes.append(run(exercise, answer, case))
+    return Attempt(broken=broken_in_source(exercise.rules, answer), outcomes=outcomes)
+
+
+def judged(exercise: Exercise, attempt: Attempt, references: list[Outcome]) -> str:
+    """The verdict on `attempt`, the `references` being the outcomes of the reference on the same cases."""
+    name = f"{exercise.number} {exercise.title}"
+    if attempt.stub:
         return f"○ {name}: not attempted yet"
-    references = [run(exercise, exercise.reference, case) for case in exercise.cases]
+    if attempt.misfit:
+        return f"✗ {name}: {attempt.misfit}"
     if failed := next((found.error for found in references if found.error is not None), None):
         return (
             f"○ {name}: this check does not work here, so your answer was not judged "
             f"({cut(_message(failed), 200)}). Type  python -m course_utils doctor"
         )
-    outcomes = [first]
-    for case in exercise.cases[1:]:
-        if isinstance(outcomes[-1].error, OutOfTime):
-            break
-        outcomes.append(run(exercise, answer, case))
-    problem = _problem(exercise, answer, references, outcomes)
-    printed = outcomes[0].printed.splitlines()[:10]
+    problem = _problem(exercise, attempt, references)
+    printed = attempt.outcomes[0].printed.splitlines()[:10]
     lines = [f"✗ {name}: {problem}" if problem else f"✓ {name}{_extent(exercise)}"]
     if printed:
         lines += ["   printed by your code on the first input:"] + [f"   | {line}" for line in printed]
     return "\n".join(lines)
+
+
+def references(exercise: Exercise) -> list[Outcome]:
+    """The outcomes of the exercise's own reference."""
+    return [run(exercise, exercise.reference, case) for case in exercise.cases]
+
+
+def _verdict(exercise, answer):
+    found = attempt(exercise, answer)
+    return judged(exercise, found, [] if found.stub or found.misfit else references(exercise))
 
 
 def _explained(exercise, text):
@@ -143,15 +178,16 @@ def _first_problem(exercise, answer, seconds):
     return ""
 
 
-def _problem(exercise: Exercise, answer: Any, references: list[Outcome], outcomes: list[Outcome]) -> str:
-    """What is wrong with the answer that gave `outcomes`, or "" if nothing is."""
+def _problem(exercise: Exercise, attempt: Attempt, references: list[Outcome]) -> str:
+    """What is wrong with the answer, or "" if nothing is."""
+    outcomes = attempt.outcomes
     if isinstance(outcomes[-1].error, OutOfTime):
         return (
             f"still running after {exercise.seconds:g} seconds, and stopped{_on(exercise, outcomes)}. "
             "Is there a loop whose condition never becomes false, or does it try far too many ways?"
         )
     problems = [_difference(exercise, *row) for row in zip(exercise.cases, references, outcomes, strict=True)]
-    broken = broken_in_source(exercise.rules, answer) or next(filter(None, (o.broken for o in outcomes)), "")
+    broken = attempt.broken or next(filter(None, (outcome.broken for outcome in outcomes)), "")
     if not any(problems):
         return f"the result is right, but {broken}" if broken else ""
     if explanation := _explanation(exercise, references, outcomes):
@@ -161,7 +197,7 @@ def _problem(exercise: Exercise, answer: Any, references: list[Outcome], outcome
     position = next(index for index, problem in enumerate(problems) if problem)
     case, reference, outcome = exercise.cases[position], references[position], outcomes[position]
     if outcome.error is not None:
-        return f"{_raised(outcome.error)}{_input(exercise, case)}"
+        return f"{told(outcome.error)}{_input(exercise, case)}"
     return f"{problems[position]}{_side_by_side(exercise, reference, outcome)}{_input(exercise, case)}"
 
 
@@ -326,8 +362,10 @@ def typed(value: Any, exercise: Exercise) -> str:
     return text.replace("tensor(", "torch.tensor(").replace("torch.torch.", "torch.")
 
 
-def _raised(error):
+def told(error: BaseException) -> str:
     """The learner's exception in one line, with their own line of code if it can be found."""
+    if isinstance(error, Told):
+        return str(error)
     if isinstance(error, Refused):
         message = f"your code asks for what a check cannot give: {error}"
     else:

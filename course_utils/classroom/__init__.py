@@ -1,1 +1,1 @@
-"""A class edition of the lessons, made for nbgrader: release, collect. `commands` is its command line."""
+"""A class on nbgrader; `commands` is its command line. Only `agent` and `travel` run beside students' code."""

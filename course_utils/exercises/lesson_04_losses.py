@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from course_utils import data
-from course_utils.checks.exercise import Draw, case, exercise, forbid, mistake, no_loops
+from course_utils.checks.exercise import Draw, calls, case, exercise, forbid, mistake, no_loops
 
 SUMMED = "You summed; the mean is asked for."
 SMALL = (1e-6, 1e-7, 1e-8, 1e-10, 1e-12)  # what people add before a logarithm
@@ -950,13 +950,20 @@ class Train:
         return "train(loss)"
 
 
-def judge_rescue(logits, train):
-    labels = reviews()[3]
+def rescued(answer, train):
+    """What the answer gives, and whether it is what `train` gave back."""
+    logits = answer(train)
+    trained = torch.is_tensor(logits) and any(torch.equal(logits, known) for known in made)
+    return {"logits": logits, "trained": trained}
+
+
+def judge_rescue(found, train):
+    logits, labels = found["logits"], reviews()[3]
     if not torch.is_tensor(logits) or logits.shape != labels.shape:
         return "return what train(loss) gives back: one logit for each validation review"
     if logits.isnan().any():
         return "the logits are NaN: does your loss overflow, take the log of 0, or divide by 0?"
-    if not any(torch.equal(logits, known) for known in made):
+    if not found["trained"]:
         return MOVED
     found, spared = ((logits > 0)[labels == 1].float().mean(), (logits <= 0)[labels == 0].float().mean())
     balanced = ((found + spared) / 2).item()
@@ -998,7 +1005,9 @@ exercise(
     "4.9",
     "Rescue the rare class",
     reference=lambda train: train(balanced_bce),
+    use=rescued,
     judge=judge_rescue,
+    rules=[calls("train", least=1)],
     rtol=1e-2,
     atol=1e-2,
     seconds=30.0,
