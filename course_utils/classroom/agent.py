@@ -17,7 +17,7 @@ LARGEST_OUTPUT = 200_000  # bytes that a cell may print and show
 
 
 def hand_in(number: str, answer: Any) -> None:
-    """Run `answer` on the inputs of the exercise `number` and write what came of it to `$COURSE_HANDED_IN`."""
+    """Run `answer` on the inputs of the exercise `number` and write what came of it, for the judge."""
     from course_utils.checks.feedback import attempt
     from course_utils.checks.sandbox import untouched_state, within
     from course_utils.classroom import travel

@@ -12,8 +12,8 @@ SECRET = ("reference", "judge", "mistakes")
 def inputs_only(source: str, exercises: dict[str, Exercise]) -> str:
     """The text of an exercise module with only what its cases and its `use` need.
 
-    A reference becomes one that does nothing and has the same argument names, mistakes and judges go, and then
-    every function, class and value of the module that nothing needs any more.
+    A reference becomes one that does nothing and has the same argument names, mistakes and judges go, and
+    then every function, class and value of the module that nothing needs any more.
     """
     module = ast.parse(source)
     declarations = [statement for statement in module.body if _declares(statement)]
@@ -30,7 +30,7 @@ def inputs_only(source: str, exercises: dict[str, Exercise]) -> str:
 
 
 def shared_with_reference(source: str, stripped: str) -> dict[str, list[str]]:
-    """For each exercise, what of its reference (itself, or functions and classes it uses) `stripped` still has."""
+    """For each exercise, the functions and classes of its reference that `stripped` still has."""
     left = {
         node.name for node in ast.parse(stripped).body if isinstance(node, ast.FunctionDef | ast.ClassDef)
     }

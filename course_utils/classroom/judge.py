@@ -1,4 +1,4 @@
-"""The marks of what was handed in. No student's code runs here: outcomes are data, and sources are only read."""
+"""The marks of what was handed in. No student's code runs here: outcomes are data."""
 
 import copy
 import dataclasses
@@ -66,7 +66,7 @@ class Judge:
     def mark(self, number: str, path: pathlib.Path, not_plain: str, ended: str = "") -> Mark:
         """The mark of what was handed in at `path`.
 
-        `not_plain` says why the student's source does not vouch for its rules, `ended` why the run ended early.
+        `not_plain` says why the source does not vouch for the rules, `ended` why the run ended early.
         """
         exercise = self.exercises[number]
         name = f"{number} {exercise.title}"

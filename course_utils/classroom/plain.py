@@ -1,34 +1,37 @@
 """Whether a student's code leaves alone what watches it: looked up in its source, which is never run.
 
-The rules of an exercise (functions that it may not call, how often it may call what it is given) are watched in
-the student's own kernel, and code that reaches for the watcher could blind it. Code without any of what follows
-cannot: its rules are then judged by what the watcher saw. Otherwise a person judges them.
+The rules of an exercise (functions that it may not call, how often it may call what it is given) are
+watched in the student's own kernel, and code that reaches for the watcher could blind it. Code without any
+of what follows cannot: its rules are then judged by what the watcher saw. Otherwise a person judges them.
 """
 
 import ast
-import re
 
 IMPORTS = frozenset(
-    "__future__ collections course_utils dataclasses datasets functools heapq itertools math matplotlib numpy "
-    "pandas random re scipy sklearn statistics string time torch transformers typing".split()
+    "__future__ collections course_utils dataclasses datasets functools heapq itertools math "
+    "matplotlib numpy pandas random re scipy sklearn statistics string time torch transformers "
+    "typing".split()
 )
 # Built-in functions that run text, reach other names, or touch files.
 BUILTINS = frozenset(
-    "breakpoint compile delattr dir eval exec exit get_ipython globals hand_in input locals open quit setattr vars".split()
+    "breakpoint compile delattr dir eval exec exit get_ipython globals hand_in input locals open "
+    "quit setattr vars".split()
 )
 # Modules that reach frames, threads, files or other modules; cells of the lesson may have imported them.
 MODULES = frozenset(
-    "IPython ast asyncio atexit builtins code codecs concurrent copyreg ctypes faulthandler fileinput gc importlib "
-    "inspect io joblib linecache logging marshal mmap multiprocessing operator os pathlib pickle pkgutil psutil "
-    "runpy shutil signal socket subprocess sys tempfile threading traceback types unittest warnings weakref".split()
+    "IPython ast asyncio atexit builtins codecs concurrent copyreg ctypes faulthandler "
+    "fileinput gc importlib inspect io joblib linecache logging marshal mmap multiprocessing "
+    "operator os pathlib pickle pkgutil psutil runpy shutil signal socket subprocess sys tempfile "
+    "threading traceback types unittest warnings weakref".split()
 )
 # What of the modules that may be imported runs code out of the watcher's sight, or reads and writes files.
 ATTRIBUTES = frozenset(
-    "BaseTorchFunctionMode DisableTorchFunction DisableTorchFunctionSubclass attrgetter checks classes classroom "
-    "compile compiler cr_frame ctypeslib distributed exercises export f2py f_back f_builtins f_globals f_locals "
-    "fork_rng from_file fromfile futures fx genfromtxt gi_frame hub imsave jit library load loads loadtxt memmap "
-    "methodcaller multiprocessing open_memmap ops overrides package read_pickle savefig save save_pretrained savetxt "
-    "savez savez_compressed serialization service tb_frame tb_next to_csv to_json to_parquet to_pickle tofile "
+    "BaseTorchFunctionMode DisableTorchFunction DisableTorchFunctionSubclass attrgetter checks "
+    "classes classroom compile compiler cr_frame ctypeslib distributed exercises export f2py f_back "
+    "f_builtins f_globals f_locals fork_rng from_file fromfile futures fx genfromtxt gi_frame hub "
+    "imsave jit library load loads loadtxt memmap methodcaller multiprocessing open_memmap ops "
+    "overrides package read_pickle savefig save save_pretrained savetxt savez savez_compressed "
+    "serialization service tb_frame tb_next to_csv to_json to_parquet to_pickle tofile "
     "update_wrapper utils wraps".split()
 )
 SPECIAL_METHODS = ("__init__", "__call__", "__len__", "__getitem__", "__iter__", "__next__", "__repr__")
@@ -37,14 +40,19 @@ SETTABLE = ("grad", "requires_grad", "data")
 
 def not_plain(cells: list[str]) -> str:
     """Why the code in `cells` has to be read by a person before its rules are judged, or ""."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
     for source in cells:
         text = "\n".join(line for line in source.splitlines() if line.strip() != "%matplotlib inline")
-        if re.search(r"^\s*(%|!|\?|[\w.]+\?+\s*$)", text, re.M):
-            return "a cell has a magic command"
         try:
-            tree = ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            magic = TransformerManager().transform_cell(text).strip() != text.strip()
+            tree = ast.parse("" if magic else text)
+        except SyntaxError:
             continue  # it does not run either
+        except (ValueError, RecursionError, MemoryError):
+            return "a cell cannot be read"
+        if magic:
+            return "a cell has a magic command"
         called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
         for node in ast.walk(tree):
             if why := _reason(node, called):

@@ -1,7 +1,7 @@
 """What came of running an answer, as data in one file: numbers, texts, containers, tensors; never a pickle.
 
-The file is safetensors; the tree of everything that is no tensor is JSON in its metadata. Whoever reads such a
-file may have it from a hostile process: it is bounded in size, and reading it runs none of its content.
+The file is safetensors; the tree of everything that is no tensor is JSON in its metadata. Whoever reads it
+may have it from a hostile process: it is bounded in size, and reading it runs none of its content.
 """
 
 import dataclasses
