@@ -21,7 +21,7 @@ EXERCISES = {exercise.number: exercise for exercise in lessons.exercises(LESSON)
 
 
 def source():
-    """nbgrader's source notebook: stubs are solution cells, checks are locked and graded with a hidden test."""
+    """nbgrader's source notebook: stubs are solution cells, checks are locked, graded, with a hidden test."""
     book = copy.deepcopy(LESSON.notebook)
     for exercise in EXERCISES.values():
         name = exercise.number.replace(".", "-")
@@ -58,8 +58,8 @@ def make(course):
     folder.mkdir(parents=True)
     nbformat.write(source(), folder / f"{NAME}.ipynb")
     (course / "nbgrader_config.py").write_text(
-        "from nbgrader.preprocessors import CheckCellMetadata, ClearHiddenTests, ComputeChecksums, LockCells\n"
-        "from nbgrader.preprocessors import SaveCells\n"
+        "from nbgrader.preprocessors import CheckCellMetadata, ClearHiddenTests, ComputeChecksums\n"
+        "from nbgrader.preprocessors import LockCells, SaveCells\n"
         "c = get_config()\n"
         "c.GenerateAssignment.preprocessors = [LockCells, CheckCellMetadata, ComputeChecksums, SaveCells, "
         "ClearHiddenTests, ComputeChecksums, CheckCellMetadata]\n"

@@ -1,7 +1,7 @@
 """Submissions to lesson 04 that try to gain something or to stop the marking, and honest ones.
 
-Each is a function that makes, from the students' edition, what is submitted (a notebook, bytes, or None for no
-file), and the exercises that are right in it; all others must not be. Unless it says otherwise, a hostile
+Each is a function that makes, from the students' edition, what is submitted (a notebook, bytes, or None for
+no file), and the exercises that are right in it; all others must not be. Unless it says otherwise, a hostile
 submission answers 4.6 and 4.7 rightly and tries to gain 4.2.
 """
 

@@ -135,8 +135,8 @@ def test_a_rule_that_the_source_does_not_vouch_for_goes_to_a_person(tmp_path, lo
 
 HONEST = [
     "def f(x):\n    return x.exp().sum(dim=1).log()",
-    "import torch\nimport torch.nn.functional as F\nfrom torch import nn\nassert torch.allclose(F.relu(x), y)",
-    "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.a = nn.Linear(2, 3)",
+    "import torch\nimport torch.nn.functional as F\nassert torch.allclose(F.relu(x), y)",
+    "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.a = 3",
     "w.grad = None\nw.requires_grad = True\nx.data = y\nclasses = 3\nmodel.eval()",
     "%matplotlib inline\nplt.plot(x)",
     'print(type(x).__name__, getattr(F, "relu")(x))',
