@@ -210,6 +210,10 @@ def _autograde(assignment: Assignment, student: str) -> tuple[list[Mark], str]:
 
     found: dict[str, Any] = {}
 
+    def restore(notebook, resources):
+        _restore(notebook, assignment.source)
+        return notebook, resources
+
     def run(notebook, resources):
         found["marks"], found["ended"] = _run(assignment, notebook)
         return notebook, resources
@@ -217,10 +221,19 @@ def _autograde(assignment: Assignment, student: str) -> tuple[list[Mark], str]:
     directory = CourseDirectory(config=assignment.config)
     directory.assignment_id, directory.student_id = assignment.name, student
     app = Autograde(coursedir=directory, config=assignment.config)
+    app.sanitize_preprocessors = [restore, *app.sanitize_preprocessors]
     app.autograde_preprocessors = [run, SaveAutoGrades, AssignLatePenalties, CheckCellMetadata]
     app.force = True
     _start(app)
     return found["marks"], found["ended"]
+
+
+_errors = threading.local()  # what nbgrader, whose log is one for all threads, said in this one
+
+
+class _Errors(logging.Handler):
+    def emit(self, record):
+        _errors.said.append(record.getMessage())
 
 
 def _start(app) -> None:
@@ -230,16 +243,14 @@ def _start(app) -> None:
     """
     from nbgrader.converters.base import NbGraderException
 
-    said: list[str] = []
-    handler = logging.Handler(logging.ERROR)
-    handler.emit = lambda record: said.append(record.getMessage())
-    app.log.handlers, app.log.propagate = [handler], False
+    _errors.said = []
+    app.log.handlers, app.log.propagate = [_Errors(logging.ERROR)], False
     try:
         with warnings.catch_warnings(action="ignore"):
             app.start()
     except NbGraderException:
-        errors = [text for text in said if text.startswith("Traceback")]
-        last = errors[0].strip().splitlines()[-1] if errors else said[-1]
+        errors = [text for text in _errors.said if text.startswith("Traceback")] + _errors.said
+        last = errors[0].strip().splitlines()[-1] if errors else "no reason is known"
         raise CourseError(f"nbgrader could not use the notebook ({last[:150]})") from None
 
 
@@ -247,7 +258,6 @@ def _run(assignment: Assignment, notebook: Any) -> tuple[list[Mark], str]:
     """Run a notebook in the jail and fill in its outputs; the marks, and why the run ended early or ""."""
     import nbformat
 
-    _add_missing_checks(notebook, assignment.source)
     known = {cell.source.strip() for cell in assignment.source.cells}
     own = [c.source for c in notebook.cells if c.cell_type == "code" and c.source.strip() not in known]
     reason = not_plain(own)
@@ -265,6 +275,9 @@ def _run(assignment: Assignment, notebook: Any) -> tuple[list[Mark], str]:
             ended = jail.run(assignment.prepared, path, out, assignment.limits, assignment.bwrap)
         finally:
             assignment.lock.acquire()
+            os.environ["NBGRADER_EXECUTION"] = (
+                "autograde"  # nbgrader takes it away when it ends, in any thread
+            )
         ended = ended or _text(out / "ended.txt", 200)
         for cell, outputs in zip(cells, _outputs(out / "executed.ipynb", len(cells)), strict=True):
             cell.outputs = outputs
@@ -285,15 +298,24 @@ def cell_name(number: str) -> str:
 
 
 def _grade_id(cell) -> str:
-    return str(cell.metadata.get("nbgrader", {}).get("grade_id", ""))
+    noted = cell.metadata.get("nbgrader")
+    return str(noted.get("grade_id", "")) if isinstance(noted, dict) else ""
 
 
-def _add_missing_checks(notebook, source):
-    """Put the checks that were deleted to the end; with the answer before them they can still be run."""
-    present = {_grade_id(cell) for cell in notebook.cells}
-    for cell in source.cells:
-        if _grade_id(cell).startswith("check-") and _grade_id(cell) not in present:
-            notebook.cells.append(copy.deepcopy(cell) | {"outputs": [], "execution_count": None})
+def _restore(notebook: Any, source: Any) -> None:
+    """Give nbgrader's cells their metadata back, once each, and put checks that were deleted to the end.
+
+    nbgrader restores the text of locked cells itself, and gives up where their metadata was changed.
+    """
+    wanted = {_grade_id(cell): cell for cell in source.cells if _grade_id(cell)}
+    for cell in notebook.cells:
+        original = wanted.pop(_grade_id(cell), None)
+        cell.metadata.pop("nbgrader", None)
+        if original is not None:
+            cell.metadata["nbgrader"] = copy.deepcopy(original.metadata["nbgrader"])
+    for cell in wanted.values():
+        if cell.metadata["nbgrader"]["grade"]:  # with the answer before it, it can still be run
+            notebook.cells.append(copy.deepcopy(cell))
 
 
 def _needed(cells: list, known: set[str]) -> list[str]:
