@@ -75,7 +75,7 @@ def test_every_package_that_is_imported_is_declared(folder):
     if folder != "course_utils":
         for name in ("requirements.txt", "tests/requirements.txt"):
             known |= declared((ROOT / name).read_text(encoding="utf8"))
-    own = {path.stem for path in [*ROOT.glob("tests/*.py"), *ROOT.glob("tools/*")]} | {"course_utils"}
+    own = {path.stem for path in [*ROOT.glob("tests/**/*.py"), *ROOT.glob("tools/*.py")]} | {"course_utils"}
     for path in (ROOT / folder).rglob("*.py"):
         extra = project["optional-dependencies"].get(EXTRAS.get(path.parent.name), [])
         allowed = known | declared("\n".join(extra))

@@ -1,1 +1,4 @@
-"""A class on nbgrader; `commands` is its command line. Only `agent` and `travel` run beside students' code."""
+"""A class on nbgrader: release, collect, grade. `commands` is its command line.
+
+`agent` and `travel` run beside students' code, in the jail; nothing else here ever does.
+"""

@@ -30,6 +30,13 @@ def add_commands(subparsers: Any) -> None:
     collect.add_argument("--roster", type=pathlib.Path, metavar="CSV", help="whose is what: columns id, file")
     collect.set_defaults(run=_collect)
 
+    grade = commands.add_parser("grade", help="mark an assignment's submissions, each in a sandbox")
+    grade.add_argument(
+        "--course", required=True, type=pathlib.Path, metavar="COURSE", help="nbgrader's folder"
+    )
+    grade.add_argument("--assignment", required=True, metavar="04_losses", help="its name")
+    grade.set_defaults(run=_grade)
+
 
 def _need_the_extra():
     missing = [
@@ -76,3 +83,22 @@ def _collect(options: argparse.Namespace) -> int:
             f"--assignment {options.assignment}"
         )
     return 0 if used else 1
+
+
+def _grade(options: argparse.Namespace) -> int:
+    from course_utils.classroom.grade import grade
+    from course_utils.classroom.report import report
+
+    _need_the_extra()
+    rows = grade(options.course, options.assignment)
+    page = report(options.course, options.assignment, rows)
+    by_hand = [
+        f"{row['student']} {mark['number']}"
+        for row in rows
+        for mark in row["marks"]
+        if mark["state"] == "by hand"
+    ]
+    if by_hand:
+        print(f"To be marked by hand ({len(by_hand)}): {', '.join(by_hand)}")
+    print(f"{options.course / 'grades.csv'}, {options.course / 'feedback'} and {page} are written")
+    return 0

@@ -1,13 +1,9 @@
 """A small class on lesson 04: nbgrader's course folder, and submissions to it."""
 
 import copy
-import pathlib
-import sys
 
-import nbformat
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 import lessons
+import nbformat
 
 from course_utils.classroom.grade import _config
 
