@@ -17,6 +17,7 @@ import json
 import logging
 import os
 import pathlib
+import re
 import sysconfig
 import tempfile
 import threading
@@ -31,6 +32,8 @@ from course_utils.classroom.plain import not_plain
 from course_utils.errors import CourseError
 
 LARGEST = 20_000_000  # bytes of a notebook, as submitted and as it comes back
+PAGES = ("text/plain", "image/png")
+BASE64 = re.compile(r"[A-Za-z0-9+/=\n]*")
 OUTPUTS = {"stream": {"name", "text"}, "error": {"ename", "evalue", "traceback"}}
 
 
@@ -115,9 +118,6 @@ def _config(course):
     from traitlets.config import Config, PyFileConfigLoader
 
     # nbgrader calls `alembic`, which stands beside this Python, activated or not.
-    os.environ["NBGRADER_EXECUTION"] = (
-        "autograde"  # as it sets for a while itself, which two threads must not
-    )
     os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
     path = course / "nbgrader_config.py"
     config = PyFileConfigLoader(path.name, str(course)).load_config() if path.exists() else Config()
@@ -164,11 +164,13 @@ def _row(assignment: Assignment, student: str) -> dict:
             marks, row["ended"] = _autograde(assignment, student)
     except Exception as error:  # one submission never stops the others
         text = str(error) if isinstance(error, CourseError) else f"{type(error).__name__}: {error}"
-        row["ended"] = text.splitlines()[0][:200] if text else type(error).__name__
+        row["ended"] = (text or type(error).__name__)[:200]
         marks = [
             Mark(number, "missing", f"✗ {number} {exercise.title}: {row['ended']}")
             for number, exercise in assignment.judge.exercises.items()
         ]
+    # A student may have written it, and it goes to the teacher's terminal.
+    row["ended"] = "".join(letter if letter.isprintable() else " " for letter in row["ended"])
     with assignment.lock:
         _save(assignment, student, marks)
     row["marks"] = [dataclasses.asdict(mark) for mark in marks]
@@ -389,9 +391,9 @@ def _shown(output):
     kind = output.output_type
     if kind in OUTPUTS:
         return nbformat.v4.new_output(kind, **{name: output[name] for name in OUTPUTS[kind]})
-    data = {
-        name: item for name, item in output.get("data", {}).items() if name in ("text/plain", "image/png")
-    }
+    data = {name: str(item) for name, item in output.get("data", {}).items() if name in PAGES}
+    if not BASE64.fullmatch(data.get("image/png", "")):
+        del data["image/png"]
     return nbformat.v4.new_output("display_data", data=data) if data else None
 
 

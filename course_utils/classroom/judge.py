@@ -79,7 +79,10 @@ class Judge:
             return Mark(number, "missing", f"✗ {name}: what was handed in lacks some of the inputs")
         if not attempt.stub and (why := self.by_hand(number)):
             return Mark(number, "by hand", f"○ {name}: to be marked by hand, since {why}")
-        words = judged(exercise, attempt, self.references(number))
+        try:
+            words = judged(exercise, attempt, self.references(number))
+        except Exception as error:  # a forged outcome that is nothing like what an answer gives
+            return Mark(number, "missing", f"✗ {name}: it cannot be judged ({type(error).__name__})")
         if words.startswith("✓") and exercise.rules and not_plain:
             why = f"the result is right, and {not_plain}, so its rules are checked by a person"
             return Mark(number, "by hand", f"○ {name}: to be marked by hand: {why}")

@@ -26,13 +26,14 @@ MODULES = frozenset(
 )
 # What of the modules that may be imported runs code out of the watcher's sight, or reads and writes files.
 ATTRIBUTES = frozenset(
-    "BaseTorchFunctionMode DisableTorchFunction DisableTorchFunctionSubclass attrgetter checks "
-    "classes classroom compile compiler cr_frame ctypeslib distributed exercises export f2py f_back "
+    "attrgetter BaseTorchFunctionMode checks classes classroom compile compiler cr_frame ctypeslib "
+    "DisableTorchFunction DisableTorchFunctionSubclass distributed dump exercises export f2py f_back "
     "f_builtins f_globals f_locals fork_rng from_file fromfile futures fx genfromtxt gi_frame hub "
     "imsave jit library load loads loadtxt memmap methodcaller multiprocessing open_memmap ops "
-    "overrides package read_pickle savefig save save_pretrained savetxt savez savez_compressed "
-    "serialization service tb_frame tb_next to_csv to_json to_parquet to_pickle tofile "
-    "update_wrapper utils wraps".split()
+    "overrides package print_figure print_pdf print_png print_raw print_svg push_to_hub read_pickle "
+    "save save_pretrained save_to_disk savefig savetxt savez savez_compressed serialization service "
+    "tb_frame tb_next to_csv to_excel to_feather to_hdf to_html to_json to_latex to_markdown to_orc "
+    "to_parquet to_pickle to_sql to_stata to_string to_xml tofile update_wrapper utils wraps".split()
 )
 SPECIAL_METHODS = ("__init__", "__call__", "__len__", "__getitem__", "__iter__", "__next__", "__repr__")
 SETTABLE = ("grad", "requires_grad", "data")

@@ -76,6 +76,13 @@ FORGED = {
     "other fields": metadata({"dict": [["outcomes", {"list": []}], ["passed", True]]}),
     "wrong types": metadata({"dict": [["outcomes", {"list": []}], ["misfit", 3]]}),
     "no outcomes": metadata({"dict": [["outcomes", {"list": []}]]}),
+    "changes of no argument": metadata(
+        {
+            "dict": [
+                ["outcomes", {"list": [{"dict": [["changed", {"dict": [[99, 1]]}], ["error", None]]}] * 4}]
+            ]
+        }
+    ),
     "an unknown dtype": metadata({"dict": [["outcomes", {"dtype": "__class__"}]]}),
 }
 
