@@ -14,7 +14,7 @@ from hostile import SUBMISSIONS
 from course_utils.classroom import jail
 from course_utils.classroom.grade import grade
 
-LIMITS = jail.Limits(seconds=400, cell_seconds=30, memory=2_500_000_000)
+LIMITS = jail.Limits(memory=2_500_000_000)
 
 
 @pytest.fixture(scope="module")
