@@ -24,6 +24,8 @@ def hand_in(number: str, answer: Any) -> None:
     from course_utils.exercises import find
 
     exercise = find(number)
+    # Several notebooks run at once, each on one thread: an answer gets more time than beside its author.
+    exercise = dataclasses.replace(exercise, seconds=3 * exercise.seconds)
     if exercise.kind == "module":
         states = travel.read_tree(pathlib.Path(__file__).with_name(STATES))[number]
         exercise = dataclasses.replace(exercise, reference=_StandIn(exercise.reference, states))

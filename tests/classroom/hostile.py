@@ -191,7 +191,9 @@ attack(
 )
 attack("prints_without_end", "while True:\n    print('✓' * 1000)")
 attack("raises_at_once", "raise ImportError('no')")
-attack("breaks_stdout", "import sys, builtins\nsys.stdout = sys.stderr = None\nbuiltins.print = None")
+attack(
+    "breaks_stdout", "import sys, builtins\nsys.stdout = sys.stderr = None\nbuiltins.print = None", right=()
+)
 attack("leaves_a_process", "import subprocess\nsubprocess.Popen(['sleep', '98765'], start_new_session=True)")
 attack(
     "answers_an_object_equal_to_everything",
