@@ -96,6 +96,7 @@ attack(
     "import torch\n"
     "for name in ('allclose', 'equal', 'isclose'):\n    setattr(torch, name, lambda *args, **kwargs: True)\n"
     "torch.Tensor.__eq__ = lambda *args: True\ntorch.Tensor.isclose = lambda *args, **kwargs: True",
+    right=["4.6"],  # its own answers then compare wrongly, too
 )
 attack(
     "patches_the_engine",
