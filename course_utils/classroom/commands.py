@@ -37,6 +37,10 @@ def add_commands(subparsers: Any) -> None:
     grade.add_argument("--assignment", required=True, metavar="04_losses", help="its name")
     grade.set_defaults(run=_grade)
 
+    schedule = commands.add_parser("schedule", help="print a run sheet made from the lessons' minutes")
+    schedule.add_argument("plan", choices=["day", "week", "semester"])
+    schedule.set_defaults(run=_schedule)
+
 
 def _need_the_extra():
     missing = [
@@ -101,4 +105,11 @@ def _grade(options: argparse.Namespace) -> int:
     if by_hand:
         print(f"To be marked by hand ({len(by_hand)}): {', '.join(by_hand)}")
     print(f"{options.course / 'grades.csv'}, {options.course / 'feedback'} and {page} are written")
+    return 0
+
+
+def _schedule(options: argparse.Namespace) -> int:
+    from course_utils.classroom.schedule import run_sheet
+
+    print(run_sheet(options.plan))
     return 0
