@@ -41,6 +41,11 @@ def add_commands(subparsers: Any) -> None:
     schedule.add_argument("plan", choices=["day", "week", "semester"])
     schedule.set_defaults(run=_schedule)
 
+    slides = commands.add_parser("slides", help="write a deck of slides for each lesson")
+    slides.add_argument("--lessons", nargs="+", required=True, metavar="04", help="their numbers")
+    slides.add_argument("--out", required=True, type=pathlib.Path, metavar="FOLDER")
+    slides.set_defaults(run=_slides)
+
 
 def _need_the_extra():
     missing = [
@@ -112,4 +117,15 @@ def _schedule(options: argparse.Namespace) -> int:
     from course_utils.classroom.schedule import run_sheet
 
     print(run_sheet(options.plan))
+    return 0
+
+
+def _slides(options: argparse.Namespace) -> int:
+    from course_utils.classroom.slides import slides
+
+    for deck in slides(options.lessons, options.out):
+        print(deck)
+    print(
+        "Open a deck in a browser; no network is needed. Keys: → and ↓, O for an overview, S for the notes."
+    )
     return 0

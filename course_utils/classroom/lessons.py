@@ -119,8 +119,8 @@ def sections(notebook: Any) -> list[Section]:
     """The sections in order, with what stands above the first as one without a title; see `minutes`."""
     found, exercise = [Section("", [], "", False)], 0
     for position, cell in enumerate(notebook.cells):
-        parts = _parts(cell.source) if cell.cell_type == "markdown" else [("", cell.source)]
-        for heading, text in parts:
+        texts = parts(cell.source) if cell.cell_type == "markdown" else [("", cell.source)]
+        for heading, text in texts:
             if heading:
                 deeper = heading.startswith("◆ Deeper") or heading == "On your own"
                 found.append(Section(heading, [], "", deeper))
@@ -144,7 +144,7 @@ def sections(notebook: Any) -> list[Section]:
     return found
 
 
-def _parts(source):
+def parts(source: str) -> list[tuple[str, str]]:
     """A markdown cell cut at its headings `## …`: (heading or "", text with its heading)."""
     blank = FENCE.sub(lambda fence: " " * len(fence[0]), source)  # a comment in code is no heading
     places = [(match.start(), match[1]) for match in HEADING.finditer(blank)]
