@@ -46,6 +46,12 @@ def add_commands(subparsers: Any) -> None:
     slides.add_argument("--out", required=True, type=pathlib.Path, metavar="FOLDER")
     slides.set_defaults(run=_slides)
 
+    bundle = commands.add_parser("bundle", help="write all that a room without internet needs into a folder")
+    bundle.add_argument("--out", required=True, type=pathlib.Path, metavar="DIR")
+    bundle.add_argument("--python", metavar="3.12", help="the Python of the room; without it, this one")
+    bundle.add_argument("--platform", metavar="linux_x86_64", help="its system; without it, this one")
+    bundle.set_defaults(run=_bundle)
+
 
 def _need_the_extra():
     missing = [
@@ -127,5 +133,15 @@ def _slides(options: argparse.Namespace) -> int:
         print(deck)
     print(
         "Open a deck in a browser; no network is needed. Keys: → and ↓, O for an overview, S for the notes."
+    )
+    return 0
+
+
+def _bundle(options: argparse.Namespace) -> int:
+    from course_utils.classroom.bundle import bundle
+
+    size = bundle(options.out, options.python, options.platform)
+    print(
+        f"{options.out}: {size / 1e9:.2f} GB. Copy it to the room's machines; README.txt says what to type."
     )
     return 0
