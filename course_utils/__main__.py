@@ -11,8 +11,8 @@ from course_utils.errors import CourseError
 from course_utils.progress_report import progress
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command that `arguments` (without them the command line's) name; the exit code."""
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m course_utils", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser(
@@ -25,7 +25,12 @@ def main(arguments: list[str] | None = None) -> int:
     choice.add_argument("--export", metavar="FILE", help="write what is kept to a new file, as JSON")
     command.set_defaults(run=_progress)
     add_commands(commands)
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command that `arguments` (without them the command line's) name; the exit code."""
+    options = parser().parse_args(arguments)
     try:
         return options.run(options)
     except CourseError as error:
