@@ -37,7 +37,7 @@ glossary: $(VENV)/test.stamp  ## write lesson 19's glossary and errors anew, or 
 	$(RUN) tools/notebooks.py glossary
 
 class-test: $(VENV)/class.stamp  ## add what a teacher needs, and test the class edition on nbgrader
-	PATH="$(abspath $(BIN)):$$PATH" $(RUN) -m pytest tests/classroom
+	COURSE_BUNDLE=1 PATH="$(abspath $(BIN)):$$PATH" $(RUN) -m pytest tests/classroom
 
 $(VENV)/lab.stamp: requirements.txt pyproject.toml
 	@$(PYTHON) course_utils/python_version.py

@@ -14,7 +14,9 @@ from course_utils.classroom import files, lessons
 from course_utils.errors import CourseError
 
 PYTHONS = ("3.11", "3.12", "3.13")
-FREE = 8e9  # bytes: a CUDA build of torch and its libraries, which pip takes on Linux unless told otherwise
+# Bytes: a CUDA build of torch with its libraries, which pip takes on Linux unless told otherwise, twice,
+# since pip keeps a copy meanwhile. With the CPU build a bundle has 0.7 GB.
+FREE = 8e9
 # What pip calls the systems that a wheel may be for, newest first; glibc 2.35 is Ubuntu 22.04's.
 TAGS = {
     "linux_x86_64": [f"manylinux_2_{n}_x86_64" for n in range(35, 4, -1)]
@@ -105,7 +107,7 @@ def bundle(
         if (python, platform) != (this_python, here):
             target = [f"--python-version={python}", "--implementation=cp"]
             target += [f"--platform={tag}" for tag in TAGS[platform]]
-        _pip("download", "--only-binary=:all:", *target, "--dest", wheels, "-r", requirements)
+        _pip(folder, "download", "--only-binary=:all:", *target, "--dest", wheels, "-r", requirements)
         _own_wheel(root, wheels)
         shutil.copytree(lessons.folder(), part / "notebooks", ignore=shutil.ignore_patterns(".*", "__*"))
         shutil.copy(requirements, part / "requirements.txt")
@@ -133,12 +135,14 @@ def _own_wheel(root, wheels):
             shutil.copy(root / name, folder)
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(root / "course_utils", pathlib.Path(folder) / "course_utils", ignore=ignored)
-        _pip("wheel", "--no-deps", "--wheel-dir", wheels, folder)
+        _pip(folder, "wheel", "--no-deps", "--wheel-dir", wheels, folder)
 
 
-def _pip(*arguments):
+def _pip(scratch, *arguments):
+    """Run pip; what it keeps for a while, it keeps in the folder `scratch`: `/tmp` may be small."""
     command = [sys.executable, "-m", "pip", *map(str, arguments)]
-    ended = subprocess.run(command, env=os.environ | {"PIP_QUIET": "1"}, capture_output=True, text=True)
+    environment = os.environ | {"PIP_QUIET": "1", "TMPDIR": str(scratch), "TEMP": str(scratch)}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True)
     if ended.returncode:
         raise CourseError(
             f"pip {arguments[0]} failed, and nothing is written. It said:\n{ended.stderr[-3000:]}"

@@ -11,7 +11,7 @@ from course_utils.errors import CourseError
 
 def add_commands(subparsers: Any) -> None:
     """Add `class` and its commands to argparse's `subparsers`; each sets `run(options)`, an exit code."""
-    parser = subparsers.add_parser("class", help="make nbgrader assignments of lessons, and collect them")
+    parser = subparsers.add_parser("class", help="for teachers: see TEACHING.md")
     commands = parser.add_subparsers(dest="class_command", required=True)
 
     release = commands.add_parser("release", help="write assignments, and the teacher's edition")

@@ -1,7 +1,7 @@
 """The bundle: what is in it, what it refuses, and that it installs with the index off and runs lesson 00.
 
 The course's own packages are gigabytes: all but the last test bundle two tiny wheels made here. The last
-makes the whole bundle, which needs an index: COURSE_BUNDLE=1 make class-test.
+makes the whole bundle, which needs an index and minutes: `make class-test` sets COURSE_BUNDLE for it.
 """
 
 import hashlib
@@ -129,7 +129,7 @@ def test_what_is_refused(small, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "x").exists()
 
 
-@pytest.mark.skipif(not os.environ.get("COURSE_BUNDLE"), reason="gigabytes: set COURSE_BUNDLE=1 to run it")
+@pytest.mark.skipif(not os.environ.get("COURSE_BUNDLE"), reason="gigabytes: make class-test runs it")
 def test_the_whole_bundle_installs_with_the_index_off_and_runs_lesson_00(tmp_path):
     out = tmp_path / "bundle"
     assert commands.main(["class", "bundle", "--out", str(out)]) == 0
