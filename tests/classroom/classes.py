@@ -5,61 +5,22 @@ import copy
 import lessons
 import nbformat
 
+from course_utils.classroom import release
 from course_utils.classroom.grade import _config
 
 NAME = "04_losses"
-HIDDEN = """
-### BEGIN HIDDEN TESTS
-from course_utils.classroom.agent import hand_in; hand_in("{number}", {answer})
-### END HIDDEN TESTS"""
 LESSON = lessons.read(lessons.FOLDER / f"{NAME}.ipynb")
 EXERCISES = {exercise.number: exercise for exercise in lessons.exercises(LESSON)}
 
 
-def source():
-    """nbgrader's source notebook: stubs are solution cells, checks are locked, graded, with a hidden test."""
-    book = copy.deepcopy(LESSON.notebook)
-    for exercise in EXERCISES.values():
-        name = exercise.number.replace(".", "-")
-        for cell in book.cells:
-            if cell.source == exercise.stub:
-                mark(cell, f"answer-{name}")
-            elif cell.source == f'check("{exercise.number}", {exercise.answer})':
-                mark(cell, f"check-{name}", len(exercise.stars))
-                cell.source += HIDDEN.format(number=exercise.number, answer=exercise.answer)
-            elif "<summary>Solution" in cell.source:
-                cell.source = "Hints"
-    for cell in book.cells:
-        if cell.cell_type == "code":
-            cell.outputs = []
-    return book
-
-
-def mark(cell, name, points=0):
-    cell.metadata["nbgrader"] = {
-        "schema_version": 3,
-        "grade_id": name,
-        "grade": points > 0,
-        "locked": points > 0,
-        "solution": points == 0,
-        "task": False,
-    } | ({"points": points} if points else {})
-
-
 def make(course):
-    """A course folder with the assignment generated; the students' edition."""
+    """A course folder with the assignment released and generated; the students' edition."""
     from nbgrader.apps import NbGraderAPI
 
-    folder = course / "source" / NAME
-    folder.mkdir(parents=True)
-    nbformat.write(source(), folder / f"{NAME}.ipynb")
-    (course / "nbgrader_config.py").write_text(
-        "from nbgrader.preprocessors import CheckCellMetadata, ClearHiddenTests, ComputeChecksums\n"
-        "from nbgrader.preprocessors import LockCells, SaveCells\n"
-        "c = get_config()\n"
-        "c.GenerateAssignment.preprocessors = [LockCells, CheckCellMetadata, ComputeChecksums, SaveCells, "
-        "ClearHiddenTests, ComputeChecksums, CheckCellMetadata]\n"
-    )
+    path = release.source(course, NAME)
+    path.parent.mkdir(parents=True)
+    nbformat.write(release.students_edition(LESSON.notebook), path)
+    (course / "nbgrader_config.py").write_text(release.CONFIG, encoding="utf8")
     result = NbGraderAPI(config=_config(course)).generate_assignment(NAME, force=True, create=True)
     assert result["success"], result
     return nbformat.read(course / "release" / NAME / f"{NAME}.ipynb", as_version=4)
