@@ -14,8 +14,9 @@ PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <style>
 body {{ font: 16px/1.5 sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }}
-table {{ border-collapse: collapse }}
+table {{ border-collapse: collapse; width: 100% }}
 th, td {{ border: 1px solid #999; padding: .2rem .5rem; text-align: left }}
+td:first-child {{ overflow-wrap: anywhere; min-width: 9rem }}
 img {{ max-width: 100% }}
 </style></head><body>
 <h1>{title}</h1>
