@@ -168,7 +168,10 @@ def test_the_digits_are_not_installed(examine):
 
 def test_every_extra_of_the_project_has_its_lesson():
     text = (pathlib.Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf8")
-    assert set(tomllib.loads(text)["project"]["optional-dependencies"]) == set(doctor.EXTRAS)
+    assert set(tomllib.loads(text)["project"]["optional-dependencies"]) == {
+        *doctor.EXTRAS,
+        doctor.FOR_TEACHERS,
+    }
 
 
 @pytest.mark.parametrize("name", ["numpy", "safetensors", "tokenizers", "huggingface_hub", "datasets"])
