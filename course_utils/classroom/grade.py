@@ -57,7 +57,8 @@ def grade(course: pathlib.Path, name: str, at_once: int = 2, limits: jail.Limits
 
     Writes the gradebook, `feedback/`, `grades.csv` and `marks/`, and prints a line for each submission.
 
-    Raises `CourseError` if there is no such assignment or nothing was submitted.
+    Raises `CourseError` if there is no such assignment, nothing was submitted, or not even an empty
+    notebook runs in the jail here.
     """
     import nbformat
 
@@ -82,10 +83,11 @@ def grade(course: pathlib.Path, name: str, at_once: int = 2, limits: jail.Limits
     with tempfile.TemporaryDirectory(prefix="class-") as folder:
         prepared = pathlib.Path(folder)
         jail.prepare(judge, prepared)
+        limits = limits or jail.Limits()
+        jail.trial(prepared, limits, bwrap)
         config = _config(course)
         book = nbformat.read(source, as_version=4)
         lock = threading.Lock()
-        limits = limits or jail.Limits()
         assignment = Assignment(course, name, config, book, judge, prepared, bwrap, limits, lock)
         _need_generated(assignment)
         rows = []

@@ -12,7 +12,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from typing import IO
 
 import psutil
 
@@ -20,9 +22,11 @@ import course_utils
 from course_utils.classroom import travel
 from course_utils.classroom.agent import STATES
 from course_utils.classroom.judge import Judge
+from course_utils.errors import CourseError
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/alternatives", "/etc/fonts", "/etc/ld.so.cache")
 PASSED_ON = ("COURSE_SEED", "LANG", "LC_ALL")
+EMPTY = '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'
 LESSON_FREE = ("__init__.py", "agent.py", "travel.py")  # of this package, what the jail gets
 
 
@@ -70,12 +74,40 @@ def prepare(judge: Judge, folder: pathlib.Path) -> None:
     compileall.compile_dir(copy, quiet=2)
 
 
+def trial(course: pathlib.Path, limits: Limits, bwrap: str | None) -> None:
+    """Run a notebook without cells, so that no student is marked down for a jail that starts nothing.
+
+    Raises `CourseError` with the last line of what went wrong if it does not come to its end.
+    """
+    with tempfile.TemporaryDirectory(prefix="class-") as folder, tempfile.TemporaryFile() as errors:
+        out, notebook = pathlib.Path(folder, "out"), pathlib.Path(folder, "notebook.ipynb")
+        out.mkdir()
+        notebook.write_text(EMPTY, encoding="utf8")
+        stopped = run(course, notebook, out, limits, bwrap, errors)
+        ended = out / "ended.txt"
+        why = ended.read_text(encoding="utf8") if ended.is_file() else None
+        if not stopped and why == "":
+            return
+        errors.seek(0)
+        said = errors.read().decode("utf8", "replace").strip().splitlines() or ["no message"]
+        raise CourseError(
+            f"an empty notebook does not run where submissions are to run ({stopped or why or said[-1]}): "
+            "nothing was marked. Type  python -m course_utils doctor"
+        )
+
+
 def run(
-    course: pathlib.Path, notebook: pathlib.Path, out: pathlib.Path, limits: Limits, bwrap: str | None
+    course: pathlib.Path,
+    notebook: pathlib.Path,
+    out: pathlib.Path,
+    limits: Limits,
+    bwrap: str | None,
+    errors: IO[bytes] | int = subprocess.DEVNULL,
 ) -> str:
     """Run `notebook`; what it hands in and shows comes into `out`. The answer: "", or why it was stopped.
 
-    `course` is what `prepare` made, `bwrap` what `bubblewrap` answered: None runs a plain process.
+    `course` is what `prepare` made, `bwrap` what `bubblewrap` answered: None runs a plain process. What that
+    process says on its stderr goes to the file `errors`.
     """
     command = _jailed(bwrap, course, notebook, out) if bwrap else _plain(course, notebook, out)
     command += [str(limits.cell_seconds), str(limits.memory)]
@@ -99,7 +131,7 @@ def run(
         env=environment,
         stdin=nothing,
         stdout=nothing,
-        stderr=nothing,
+        stderr=errors,
         start_new_session=True,
         cwd=out,
     )
@@ -119,6 +151,8 @@ def _jailed(bwrap, course, notebook, out):
     folders = sorted({os.path.realpath(sys.base_prefix), *_site_packages()} - {"/usr"})
     command = [bwrap, "--unshare-all", "--unshare-user", "--disable-userns", "--uid", "1000", "--gid", "1000"]
     command += ["--cap-drop", "ALL", "--new-session", "--die-with-parent", "--hostname", "jail"]
+    # What is mounted later lies above: Python and its packages may stand below /tmp, or the course's copy.
+    command += ["--size", "268435456", "--tmpfs", "/tmp"]
     for path in [*filter(os.path.exists, SYSTEM), *folders]:
         command += (
             ["--symlink", os.readlink(path), path] if os.path.islink(path) else ["--ro-bind", path, path]
@@ -128,17 +162,8 @@ def _jailed(bwrap, course, notebook, out):
             if (package / "course_utils").is_dir():
                 command += ["--tmpfs", str(package / "course_utils")]
     command += ["--proc", "/proc", "--dev", "/dev", "--size", "67108864", "--tmpfs", "/dev/shm"]
-    command += ["--size", "268435456", "--tmpfs", "/tmp", "--ro-bind", str(course), "/course"]
-    command += [
-        "--ro-bind",
-        str(notebook),
-        "/in/notebook.ipynb",
-        "--bind",
-        str(out),
-        "/out",
-        "--chdir",
-        "/tmp",
-    ]
+    command += ["--ro-bind", str(course), "/course", "--ro-bind", str(notebook), "/in/notebook.ipynb"]
+    command += ["--bind", str(out), "/out", "--chdir", "/tmp"]
     command += ["--remount-ro", "/dev", "--remount-ro", "/"]
     return [*command, python, "-m", "course_utils.classroom.agent", "/in/notebook.ipynb"]
 
