@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN    := $(BIN)/python
+# Another language of the book only by the command line: the variable LANG is set nearly everywhere.
+BOOK   := build/book/$(if $(filter command line,$(origin LANG)),$(LANG),en)
 # In a container one is often root, and JupyterLab then wants to be told so.
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-matrix mutants bench flower notebooks glossary publish test-colab class-test clean
+.PHONY: help lab test test-matrix mutants bench flower notebooks glossary publish test-colab class-test book book-serve book-test clean
 
 help:  ## what each command does
 	@sed -n 's/^\([a-z-]*\):.*## */make \1\t/p' Makefile
@@ -39,6 +41,17 @@ glossary: $(VENV)/test.stamp  ## write lesson 19's glossary and errors anew, or 
 class-test: $(VENV)/class.stamp  ## add what a teacher needs, and test the class edition on nbgrader
 	COURSE_BUNDLE=1 PATH="$(abspath $(BIN)):$$PATH" $(RUN) -m pytest tests/classroom
 
+book: $(VENV)/book.stamp  ## make the course's book for the browser (LANG=zh_CN: in a translation)
+	PYTHONPATH=tools $(RUN) tools/book/prepare.py $(filter-out en,$(notdir $(BOOK)))
+	$(RUN) -m sphinx -W --keep-going --quiet --jobs auto -c tools/book $(BOOK)/source $(BOOK)/html
+	@echo "open $(BOOK)/html/index.html, or type  make book-serve"
+
+book-serve: book  ## make the book and serve it on http://127.0.0.1:8000, to this computer alone
+	$(RUN) -m http.server --bind 127.0.0.1 --directory $(BOOK)/html 8000
+
+book-test: $(VENV)/book.stamp  ## make the book and test it in a browser (Debian's Chromium)
+	$(RUN) -m pytest tests/book
+
 $(VENV)/lab.stamp: requirements.txt pyproject.toml
 	@$(PYTHON) course_utils/python_version.py
 	$(PYTHON) -m venv $(VENV)
@@ -58,6 +71,10 @@ test-colab:  ## run lessons (LESSONS="01 04", or all) with Colab's versions, in 
 
 $(VENV)/class.stamp: $(VENV)/test.stamp requirements-class.txt
 	$(RUN) -m pip install --quiet -r requirements-class.txt
+	@touch $@
+
+$(VENV)/book.stamp: $(VENV)/test.stamp requirements-book.txt
+	$(RUN) -m pip install --quiet -r requirements-book.txt
 	@touch $@
 
 clean:  ## remove the environments

@@ -42,7 +42,7 @@ EXTRAS = {
     "privacy": 17,
     "capstone": 18,
 }
-FOR_TEACHERS = "class"  # the extra that no lesson needs: `class` says itself what is missing
+NO_LESSON_NEEDS = ("class", "book")  # extras for teachers and authors: their commands say what is missing
 DEVICE = "device"  # looked at in the same process as the imports, after them
 
 
@@ -83,7 +83,9 @@ def _python_facts(broken):
 def _package_facts(broken):
     try:
         required = importlib.metadata.requires("course-utils") or []
-        required = [text for text in required if FOR_TEACHERS not in text.partition(";")[2]]
+        required = [
+            text for text in required if not any(extra in text.partition(";")[2] for extra in NO_LESSON_NEEDS)
+        ]
     except importlib.metadata.PackageNotFoundError:
         yield "fail", "course-utils is not installed: in the folder of the course, type  make lab"
         return

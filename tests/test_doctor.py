@@ -170,7 +170,7 @@ def test_every_extra_of_the_project_has_its_lesson():
     text = (pathlib.Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf8")
     assert set(tomllib.loads(text)["project"]["optional-dependencies"]) == {
         *doctor.EXTRAS,
-        doctor.FOR_TEACHERS,
+        *doctor.NO_LESSON_NEEDS,
     }
 
 

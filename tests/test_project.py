@@ -34,7 +34,8 @@ def pins(name):
 
 
 def test_every_pin_lies_in_the_range_of_pyproject():
-    exact = pins("requirements.txt") | pins("requirements-class.txt")
+    names = ("requirements.txt", "requirements-class.txt", "requirements-book.txt")
+    exact = {package: version for name in names for package, version in pins(name).items()}
     extras = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
     for requirement in map(Requirement, PROJECT["dependencies"] + extras):
         if requirement.name == "ipython":  # comes with jupyterlab; the range is for Colab

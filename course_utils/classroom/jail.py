@@ -34,7 +34,7 @@ LESSON_FREE = ("__init__.py", "agent.py", "travel.py")  # of this package, what 
 class Limits:
     """What one submission may use."""
 
-    seconds: int = 300  # in all: an honest notebook takes 10 to 20 on an idle machine
+    seconds: int = 180  # in all: an honest notebook takes 10 to 20 on an idle machine
     cell_seconds: int = 60
     memory: int = 4_000_000_000  # bytes, of all its processes together
     processes: int = 120  # threads not counted

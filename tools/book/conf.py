@@ -1,0 +1,50 @@
+"""Sphinx's configuration of the book; `make book` prepares the sources and builds it."""
+
+import pathlib
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+project = "PyTorch and Hugging Face"
+html_title = "Learn PyTorch and Hugging Face"
+author = "the course's authors"
+html_show_copyright = False
+extensions = ["myst_nb"]
+exclude_patterns = ["extra", "static"]
+nb_execution_mode = "off"
+nb_code_prompt_show = "Show code"
+nb_code_prompt_hide = "Hide code"
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 4
+myst_heading_slug_func = "pages.slug"
+suppress_warnings = ["misc.highlighting_failure"]  # of tracebacks: a backtick in a message is no mistake
+html_theme = "sphinx_book_theme"
+html_theme_options = {
+    "show_toc_level": 2,
+    "use_download_button": False,  # it would give the page's copy: the stored notebook is linked instead
+    "use_fullscreen_button": False,
+    "show_navbar_depth": 1,
+    "article_footer_items": ["prev-next"],
+}
+html_copy_source = False
+html_show_sourcelink = False
+html_extra_path = []
+html_static_path = [str(HERE / "book.css"), str(HERE / "quiz.js")]
+html_css_files = ["book.css"]
+html_js_files = [("quiz.js", {"defer": "defer"})]
+mathjax_path = "mathjax/tex-svg.js"
+mathjax3_config = {"options": {"enableMenu": False}}
+
+
+def setup(app):
+    source = pathlib.Path(app.srcdir)
+    app.config.html_static_path.append(str(source / "static"))
+    app.config.html_extra_path.append(str(source / "extra"))
+    app.connect("html-page-context", _caption_once)
+
+
+def _caption_once(app, pagename, templatename, context, doctree):
+    """A figure's caption says what its alt text says: let a screen reader read one of them."""
+    if "body" in context:
+        context["body"] = context["body"].replace("<figcaption>", '<figcaption aria-hidden="true">')

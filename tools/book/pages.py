@@ -1,0 +1,130 @@
+"""The book's own pages: the front page, the glossary, and the errors by their message."""
+
+import base64
+import html
+import math
+import pathlib
+import re
+import urllib.parse
+
+import glossary
+
+PARTS = {
+    "Part I · PyTorch": range(0, 7),
+    "Part II · Hugging Face and BERT": range(7, 14),
+    "Part III · Beyond text, and responsibility": range(14, 20),
+}
+FIGURE = (
+    "05",
+    "Four optimizers race",
+)  # what the front page shows: its lesson, the beginning of its alt text
+COST = re.compile(r"\*\*Cost\*\*: (\d+) min for the core, (\d+) min for what goes deeper")
+ROW, LEFT = 30, 150  # pixels: of a line of the map, and where its text begins
+
+FRONT = pathlib.Path(__file__).with_name("front.md")
+COLAB = {
+    True: "each lesson's page has a link *Open in Colab*; its first cell installs what Colab lacks.",
+    False: "download a lesson, upload it there, and beside it the course's zip; its first cell does "
+    "the rest.",
+}
+TOCTREE = "```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{entries}\n```"
+
+
+def front_page(shown, stored, out):
+    """The front page of the lessons `shown`; its figure is written into the folder `out`.
+
+    Raises `SystemExit` if no lesson draws that figure any more.
+    """
+    import notebooks
+
+    file = next(name for name in stored if name.startswith(FIGURE[0]))
+    outputs = [output for cell in shown[file].cells for output in cell.get("outputs", [])]
+    kept = [output for cell in stored[file].cells for output in cell.get("outputs", [])]
+    alts = [output.get("metadata", {}).get("image/png", {}).get("alt", "") for output in kept]
+    found = [at for at, alt in enumerate(alts) if alt.startswith(FIGURE[1])]
+    if not found:
+        raise SystemExit(f"{file} has no figure whose alt text begins with {FIGURE[1]!r}: see {__file__}")
+    output = outputs[found[0]]
+    (out / "front.png").write_bytes(base64.b64decode(output.data["image/png"]))
+    alt = output.metadata["image/png"]["alt"]
+    contents = [
+        TOCTREE.format(caption=caption, entries="\n".join(n for n in shown if int(n[:2]) in numbers))
+        for caption, numbers in PARTS.items()
+    ]
+    contents.append(TOCTREE.format(caption="To look up", entries="glossary.md\nerrors.md\nteaching.md"))
+    return FRONT.read_text(encoding="utf8").format(
+        figure="front.png",
+        alt=alt,
+        caption=alt,
+        number=FIGURE[0],
+        colab=COLAB[notebooks.repository() is not None],
+        map=lesson_map(shown, stored),
+        table=lesson_table(shown, stored),
+        contents="\n\n".join(contents),
+    )
+
+
+def slug(heading):
+    """The id of a heading, the same as in JupyterLab, where links between lessons lead to it."""
+    return urllib.parse.unquote(glossary.anchor(heading))
+
+
+def title(notebook):
+    return notebook.cells[0].source.partition("\n")[0].removeprefix("# ").partition(" · ")[2]
+
+
+def builds_on(notebook):
+    """The numbers of the lessons that a lesson says it builds on, in order."""
+    paragraph = re.search(r"^\*\*It builds on\*\* (.*)$", notebook.cells[1].source, re.MULTILINE)
+    said = re.sub(r"\(.*?\)", "", paragraph[1]) if paragraph else ""
+    # Only of the sentence that says so; what follows may name lessons that are still to come.
+    return sorted(set(re.findall(r"\b\d\d\b", re.split(r"\. ", said)[0])))
+
+
+def lesson_table(shown, stored):
+    """The lessons in a table: minutes, and what each builds on."""
+    rows = ["| | lesson | core | deeper | builds on |", "|---|---|---|---|---|"]
+    for name, notebook in shown.items():
+        core, deeper = COST.search(stored[name].cells[1].source).groups()
+        on = ", ".join(builds_on(stored[name])) or "nothing"
+        rows.append(f"| {name[:2]} | [{title(notebook)}]({name}) | {core} min | {deeper} min | {on} |")
+    return "\n".join(rows)
+
+
+def lesson_map(shown, stored):
+    """An SVG on one line: a lesson a row, an arc from each lesson to those it builds on."""
+    places = {name[:2]: ROW * (row + 0.5) for row, name in enumerate(shown)}
+    drawn, x = [], LEFT - 18
+    for name in shown:
+        for before in builds_on(stored[name]):
+            top, bottom = places[before], places[name[:2]]
+            bend = x - min(18 + 18 * math.sqrt((bottom - top) / ROW - 1), LEFT - 26)
+            drawn.append(f'<path d="M{x} {top:g}C{bend:.0f} {top:g} {bend:.0f} {bottom:g} {x} {bottom:g}"/>')
+    for name, notebook in shown.items():
+        y = places[name[:2]]
+        drawn.append(f'<circle cx="{LEFT - 14}" cy="{y:g}" r="5"/>')
+        text = html.escape(f"{name[:2]} {title(notebook)}")
+        drawn.append(f'<text x="{LEFT}" y="{y + 5:g}">{text}</text>')
+    size = f'viewBox="0 0 440 {ROW * len(shown)}"'
+    return f'<svg class="map" {size} aria-hidden="true">{"".join(drawn)}</svg>'
+
+
+def glossary_page(stored):
+    """The glossary; a term leads to where a lesson introduces it."""
+    terms = [re.sub("^### ", "## ", cell) for cell in glossary.glossary_cells(stored)]
+    return "\n\n".join(["# Glossary", "Each term leads to where a lesson introduces it.", *terms]) + "\n"
+
+
+def errors_page(stored):
+    """Every error that the lessons make on purpose, by its message, with what it means and the fix."""
+    parts = [
+        "# Errors by their message",
+        "Every error that the lessons make on purpose: its message, what it means, the fix, and the lesson "
+        "that shows it. Search for the words of yours; numbers and names may differ.",
+    ]
+    for error in glossary.errors(stored):
+        parts.append(f"## {glossary._code(error.message)}")
+        for case in error.cases:
+            says = f"{case.means} **The fix**: {case.fix}" if case.means else case.fix
+            parts.append(f"`{error.kind}`. {says} {case.place.link}")
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,190 @@
+"""Write the book's sources: a copy of every lesson made for the browser, and the pages around them.
+
+`make book` runs it before Sphinx. Nothing is executed, and the stored lessons stay as they are: what is
+changed here lives in `build/`, and the notebook behind a page's download link is the stored one.
+"""
+
+import html
+import pathlib
+import re
+import shutil
+import sys
+
+import glossary
+import nbformat
+from pages import errors_page, front_page, glossary_page
+
+import notebooks
+from course_utils.classroom import lessons
+from course_utils.package_files import package_file
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HERE = pathlib.Path(__file__).resolve().parent
+BUILD = ROOT / "build" / "book"
+MATHJAX = ("django-static-mathjax", "3.2.2.1", "mathjax/static/mathjax/es5/tex-svg.js")
+MATHJAX_SHA256 = "2af9375000b5a3669be94d436ae1c61159855283cd18b3ee9817fb71c8f94c84"
+NUMBERS = range(20)
+# What a lesson's text is cut into, to leave code, formulas, links, tags and headings as they are.
+OPAQUE = re.compile(
+    r"^```.*?^```|(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)|\$\$.+?\$\$|\$[^$\n]+\$|"
+    r"!?\[[^\]]*\]\([^)]*\)|<[^>]+>|^#+ .*?$",
+    re.DOTALL | re.MULTILINE,
+)
+NAMED = re.compile(r"\b([Ll]essons? )(\d\d)((?:(?:, and |, | and | or | to )\d\d\b)*)")
+LINKS = re.compile(r"^\[←.*$|^\[All lessons\].*$", re.MULTILINE)
+PAGES = {"README.md": "index.md", "TEACHING.md": "teaching.md"}
+
+
+def prepare(folder, out):
+    """Write the sources of the book of the lessons in `folder` into the folder `out`, which is made anew.
+
+    `folder` holds the stored lessons, or their translations under the same names. Raises `SystemExit` where
+    a lesson is missing, or a term lacks its definition.
+    """
+    stored = glossary.lessons(notebooks.FOLDER)
+    shown = glossary.lessons(folder)
+    if missing := missing_lessons(shown) + sorted(stored.keys() - shown.keys()):
+        raise SystemExit(f"{folder} lacks {', '.join(missing)}")
+    if problems := glossary.problems(stored):
+        raise SystemExit("\n".join(problems))
+    shutil.rmtree(out, ignore_errors=True)
+    (out / "extra" / "notebooks").mkdir(parents=True)
+    for name, notebook in shown.items():
+        shutil.copy(folder / name, out / "extra" / "notebooks" / name)
+        page = made_for_the_browser(name, notebook, stored[name], list(shown))
+        (out / name).write_text(nbformat.writes(page), encoding="utf8")
+    write = {
+        "index.md": front_page(shown, stored, out),
+        "glossary.md": glossary_page(stored),
+        "errors.md": errors_page(stored),
+        "teaching.md": local_links((ROOT / "TEACHING.md").read_text(encoding="utf8")),
+    }
+    for name, text in write.items():
+        (out / name).write_text(text, encoding="utf8")
+    script = out / "static" / "mathjax" / "tex-svg.js"
+    script.parent.mkdir(parents=True)
+    shutil.copy(package_file(*MATHJAX, MATHJAX_SHA256), script)
+
+
+def missing_lessons(names):
+    """The numbers of the lessons that are not among the names of files."""
+    numbers = {name[:2] for name in names}
+    return [f"lesson {number:02}" for number in NUMBERS if f"{number:02}" not in numbers]
+
+
+def made_for_the_browser(name, notebook, stored, names):
+    """The notebook of a page: folded, captioned, linked, with the minutes that are left at each section."""
+    cells = []
+    minutes = iter(minutes_left(stored))
+    for index, cell in enumerate(notebook.cells):
+        tags = cell.metadata.get("tags", [])
+        if cell.cell_type == "code":
+            cells.append(_code(cell))
+        elif lessons.LOOKED_UP in tags:  # it has a page of its own in the book
+            page = "glossary" if cell.source.startswith("### ") else "errors"
+            text = f"In this book it is [a page of its own]({page}.md)."
+            if not cells or cells[-1].source != text:
+                cells.append(nbformat.v4.new_markdown_cell(text))
+        else:
+            source = LINKS.sub("", lessons.BADGE.sub("", cell.source)) if index == 0 else cell.source
+            source = linked(local_links(source), name, names)
+            source = lessons.HEADING.sub(lambda match: f"{match[0]}\n\n{next(minutes)}", _guarded(source))
+            cells.append(nbformat.v4.new_markdown_cell(_unguarded(source)))
+    cells[0].source = _before_the_first_section(cells[0].source, name)
+    page = nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata)
+    page.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+    return page
+
+
+def _before_the_first_section(source, name):
+    """The lesson's first cell, with a line of what can be done with it below the title."""
+    title, _, rest = source.partition("\n")
+    acts = [f'<a href="notebooks/{name}" download>Download this notebook</a>']
+    if address := notebooks.repository():
+        colab = address.replace("github.com", "colab.research.google.com/github")
+        acts.append(f'<a href="{colab}/blob/main/notebooks/{name}">Open in Colab</a>')
+        acts.append(f'<a href="{address}/edit/main/notebooks/{name}">Edit on GitHub</a>')
+    return f'{title}\n\n<p class="acts">{" ".join(acts)}</p>\n{rest}'
+
+
+def minutes_left(stored):
+    """A line for each section of a lesson: its minutes, and what is left of the core with it."""
+    sections = lessons.sections(stored)
+    left = sum(section.minutes for section in sections if not section.deeper)
+    for section in sections:
+        if section.title:
+            own = f"{max(round(section.minutes), 1)} min"
+            rest = "deeper" if section.deeper else f"{max(round(left), 1)} min of the core left"
+            yield f'<p class="minutes">{own} · {rest}</p>'
+        left -= 0 if section.deeper else section.minutes
+
+
+def _guarded(source):
+    """The text with `## ` in code fences made no heading."""
+    return lessons.FENCE.sub(lambda fence: fence[0].replace("\n## ", "\n\0## "), source)
+
+
+def _unguarded(source):
+    return source.replace("\n\0## ", "\n## ")
+
+
+def _code(cell):
+    """A code cell for the page: folded if it is folded in JupyterLab; a figure with its caption."""
+    made = nbformat.v4.new_code_cell(cell.source, execution_count=cell.execution_count, outputs=cell.outputs)
+    tags = cell.metadata.get("tags", [])
+    if {"folded", "setup"} & set(tags):
+        made.metadata["tags"] = ["hide-input"]
+    drawn = [at for at, output in enumerate(cell.outputs) if "image/png" in output.get("data", {})]
+    if drawn:
+        alt = cell.outputs[drawn[0]].metadata["image/png"]["alt"]
+        made.outputs = [output for output in cell.outputs if not _is_caption(output, alt)]
+        made.metadata["mystnb"] = {
+            "image": {"alt": alt},
+            "figure": {"caption": re.sub(r"([^\w\s])", r"\\\1", alt, flags=re.ASCII)},
+        }
+    return made
+
+
+def _is_caption(output, alt):
+    return html.escape(alt) in output.get("data", {}).get("text/html", "")
+
+
+def local_links(text):
+    """The text with links to the course's own documents led to their pages."""
+    text = re.sub(r"\]\((?:\.\./)?README\.md#\w+\)", "](index.md)", text)
+    for document, page in PAGES.items():
+        text = re.sub(rf"\]\((?:\.\./)?{re.escape(document)}", f"]({page}", text)
+    text = re.sub(r"\]\(notebooks/(\d\d_\w+\.ipynb)", r"](\1", text)
+    return text
+
+
+def linked(text, name, names):
+    """The text with "lesson 07" in its prose led to that lesson's page."""
+    files = {other[:2]: other for other in names if other != name}
+
+    def link(number, words):
+        return f"[{words}]({files[number]})" if number in files else words
+
+    def named(match):
+        more = re.sub(r"\d\d", lambda number: link(number[0], number[0]), match[3])
+        if match[3]:
+            return match[1] + link(match[2], match[2]) + more
+        return link(match[2], match[1] + match[2])
+
+    made, end = [], 0
+    for opaque in OPAQUE.finditer(text):
+        made += [NAMED.sub(named, text[end : opaque.start()]), opaque[0]]
+        end = opaque.end()
+    return "".join([*made, NAMED.sub(named, text[end:])])
+
+
+def main(language=""):
+    """Prepare the book in English, or in a language whose lessons `make notebooks-lang` has written."""
+    folder = ROOT / "build" / "notebooks" / language if language else notebooks.FOLDER
+    if not any(folder.glob("*.ipynb")):
+        raise SystemExit(f"{folder} has no lessons: type  make notebooks-lang LANG={language}")
+    prepare(folder, BUILD / (language or "en") / "source")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2])
