@@ -4,7 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN    := $(BIN)/python
 # Another language of the book only by the command line: the variable LANG is set nearly everywhere.
-BOOK   := build/book/$(if $(filter command line,$(origin LANG)),$(LANG),en)
+TONGUE := $(if $(filter command,$(origin LANG)),$(LANG),en)
+BOOK   := build/book/$(TONGUE)
 # In a container one is often root, and JupyterLab then wants to be told so.
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
@@ -42,14 +43,14 @@ class-test: $(VENV)/class.stamp  ## add what a teacher needs, and test the class
 	COURSE_BUNDLE=1 PATH="$(abspath $(BIN)):$$PATH" $(RUN) -m pytest tests/classroom
 
 book: $(VENV)/book.stamp  ## make the course's book for the browser (LANG=zh_CN: in a translation)
-	PYTHONPATH=tools $(RUN) tools/book/prepare.py $(filter-out en,$(notdir $(BOOK)))
-	$(RUN) -m sphinx -W --keep-going --quiet --jobs auto -c tools/book $(BOOK)/source $(BOOK)/html
+	PYTHONUTF8=1 $(RUN) tools/book/prepare.py $(if $(filter en,$(TONGUE)),notebooks,build/notebooks/$(TONGUE)) $(TONGUE)
+	PYTHONUTF8=1 $(RUN) -m sphinx -W --keep-going --quiet --jobs auto -D language=$(TONGUE) -c tools/book $(BOOK)/source $(BOOK)/html
 	@echo "open $(BOOK)/html/index.html, or type  make book-serve"
 
 book-serve: book  ## make the book and serve it on http://127.0.0.1:8000, to this computer alone
 	$(RUN) -m http.server --bind 127.0.0.1 --directory $(BOOK)/html 8000
 
-book-test: $(VENV)/book.stamp  ## make the book and test it in a browser (Debian's Chromium)
+book-test: book  ## make the book and test it in a browser (Debian's Chromium)
 	$(RUN) -m pytest tests/book
 
 $(VENV)/lab.stamp: requirements.txt pyproject.toml

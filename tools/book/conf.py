@@ -10,6 +10,8 @@ project = "PyTorch and Hugging Face"
 html_title = "Learn PyTorch and Hugging Face"
 author = "the course's authors"
 html_show_copyright = False
+language = "en"  # `make book LANG=zh_CN` names another
+html_search_options = {"dict": ""}  # Chinese: jieba reads its own dictionary, and once is enough
 extensions = ["myst_nb"]
 exclude_patterns = ["extra", "static"]
 nb_execution_mode = "off"
@@ -41,7 +43,15 @@ def setup(app):
     source = pathlib.Path(app.srcdir)
     app.config.html_static_path.append(str(source / "static"))
     app.config.html_extra_path.append(str(source / "extra"))
+    app.connect("config-inited", _search)
     app.connect("html-page-context", _caption_once)
+
+
+def _search(app, config):
+    if config.language.startswith("zh"):
+        from chinese import Chinese
+
+        app.add_search_language(Chinese)
 
 
 def _caption_once(app, pagename, templatename, context, doctree):

@@ -14,10 +14,7 @@ PARTS = {
     "Part II · Hugging Face and BERT": range(7, 14),
     "Part III · Beyond text, and responsibility": range(14, 20),
 }
-FIGURE = (
-    "05",
-    "Four optimizers race",
-)  # what the front page shows: its lesson, the beginning of its alt text
+FIGURE = ("05", "Four optimizers race")  # on the front page: its lesson, the beginning of its alt text
 COST = re.compile(r"\*\*Cost\*\*: (\d+) min for the core, (\d+) min for what goes deeper")
 ROW, LEFT = 30, 150  # pixels: of a line of the map, and where its text begins
 
@@ -84,9 +81,10 @@ def builds_on(notebook):
 def lesson_table(shown, stored):
     """The lessons in a table: minutes, and what each builds on."""
     rows = ["| | lesson | core | deeper | builds on |", "|---|---|---|---|---|"]
+    files = {name[:2]: name for name in shown}
     for name, notebook in shown.items():
         core, deeper = COST.search(stored[name].cells[1].source).groups()
-        on = ", ".join(builds_on(stored[name])) or "nothing"
+        on = ", ".join(f"[{number}]({files[number]})" for number in builds_on(stored[name])) or "nothing"
         rows.append(f"| {name[:2]} | [{title(notebook)}]({name}) | {core} min | {deeper} min | {on} |")
     return "\n".join(rows)
 

@@ -1,25 +1,30 @@
 """Write the book's sources: a copy of every lesson made for the browser, and the pages around them.
 
-`make book` runs it before Sphinx. Nothing is executed, and the stored lessons stay as they are: what is
-changed here lives in `build/`, and the notebook behind a page's download link is the stored one.
+`make book` runs  prepare.py FOLDER LANGUAGE  before Sphinx; the folder is `notebooks`, or has a translation.
+Nothing is executed, and the stored lessons stay as they are: what is changed here lives in
+`build/book/LANGUAGE/source`, and the notebook behind a page's download link is the stored one.
 """
 
+import base64
 import html
 import pathlib
 import re
 import shutil
 import sys
 
-import glossary
 import nbformat
-from pages import errors_page, front_page, glossary_page
-
-import notebooks
-from course_utils.classroom import lessons
-from course_utils.package_files import package_file
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT)]
+
+import glossary  # noqa: E402  (the path comes first)
+from pages import errors_page, front_page, glossary_page  # noqa: E402
+from pictures import keeps_its_colours  # noqa: E402
+
+import notebooks  # noqa: E402
+from course_utils.classroom import lessons  # noqa: E402
+from course_utils.package_files import package_file  # noqa: E402
+
 BUILD = ROOT / "build" / "book"
 MATHJAX = ("django-static-mathjax", "3.2.2.1", "mathjax/static/mathjax/es5/tex-svg.js")
 MATHJAX_SHA256 = "2af9375000b5a3669be94d436ae1c61159855283cd18b3ee9817fb71c8f94c84"
@@ -30,8 +35,9 @@ OPAQUE = re.compile(
     r"!?\[[^\]]*\]\([^)]*\)|<[^>]+>|^#+ .*?$",
     re.DOTALL | re.MULTILINE,
 )
-NAMED = re.compile(r"\b([Ll]essons? )(\d\d)((?:(?:, and |, | and | or | to )\d\d\b)*)")
-LINKS = re.compile(r"^\[←.*$|^\[All lessons\].*$", re.MULTILINE)
+NAMED = re.compile(r"\b([Ll]essons? )(\d\d)((?:(?:, and |, | and | or | to )\d\d\b)*)|第 ?(\d\d) ?课")
+LINKS = re.compile(r"^.*\]\(\.\./README\.md#lessons\).*$", re.MULTILINE)  # the page has its own
+HEADING = re.compile(r"^#{1,6} +(.+)$", re.MULTILINE)
 PAGES = {"README.md": "index.md", "TEACHING.md": "teaching.md"}
 
 
@@ -55,8 +61,8 @@ def prepare(folder, out):
         (out / name).write_text(nbformat.writes(page), encoding="utf8")
     write = {
         "index.md": front_page(shown, stored, out),
-        "glossary.md": glossary_page(stored),
-        "errors.md": errors_page(stored),
+        "glossary.md": translated_places(glossary_page(stored), stored, shown),
+        "errors.md": translated_places(errors_page(stored), stored, shown),
         "teaching.md": local_links((ROOT / "TEACHING.md").read_text(encoding="utf8")),
     }
     for name, text in write.items():
@@ -64,6 +70,28 @@ def prepare(folder, out):
     script = out / "static" / "mathjax" / "tex-svg.js"
     script.parent.mkdir(parents=True)
     shutil.copy(package_file(*MATHJAX, MATHJAX_SHA256), script)
+
+
+def translated_places(text, stored, shown):
+    """The text with its links to headings of the `stored` lessons led to the same places of those `shown`.
+
+    Raises `SystemExit` where a translation has other headings than its lesson.
+    """
+    places = {}
+    for name, notebook in stored.items():
+        before, after = headings(notebook), headings(shown[name])
+        if len(before) != len(after):
+            raise SystemExit(f"{name} has {len(before)} headings, its translation {len(after)}")
+        for old, new in zip(before, after, strict=True):
+            places.setdefault(f"({name}#{glossary.anchor(old)})", f"({name}#{glossary.anchor(new)})")
+    links = re.compile("|".join(map(re.escape, sorted(places, key=len, reverse=True))))
+    return links.sub(lambda link: places[link[0]], text)
+
+
+def headings(notebook):
+    """The text of every heading of a lesson, in order."""
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    return [heading for source in sources for heading in HEADING.findall(lessons.FENCE.sub("", source))]
 
 
 def missing_lessons(names):
@@ -76,10 +104,11 @@ def made_for_the_browser(name, notebook, stored, names):
     """The notebook of a page: folded, captioned, linked, with the minutes that are left at each section."""
     cells = []
     minutes = iter(minutes_left(stored))
+    sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     for index, cell in enumerate(notebook.cells):
         tags = cell.metadata.get("tags", [])
         if cell.cell_type == "code":
-            cells.append(_code(cell))
+            cells.append(_code(cell, name, sources))
         elif lessons.LOOKED_UP in tags:  # it has a page of its own in the book
             page = "glossary" if cell.source.startswith("### ") else "errors"
             text = f"In this book it is [a page of its own]({page}.md)."
@@ -128,20 +157,26 @@ def _unguarded(source):
     return source.replace("\n\0## ", "\n## ")
 
 
-def _code(cell):
+def _code(cell, name, sources):
     """A code cell for the page: folded if it is folded in JupyterLab; a figure with its caption."""
     made = nbformat.v4.new_code_cell(cell.source, execution_count=cell.execution_count, outputs=cell.outputs)
     tags = cell.metadata.get("tags", [])
     if {"folded", "setup"} & set(tags):
         made.metadata["tags"] = ["hide-input"]
-    drawn = [at for at, output in enumerate(cell.outputs) if "image/png" in output.get("data", {})]
+    drawn = [output for output in cell.outputs if "image/png" in output.get("data", {})]
+    if len(drawn) > 1:
+        raise SystemExit(
+            f"{name}: a page has one alt text for a cell; show its {len(drawn)} figures in a cell each"
+        )
     if drawn:
-        alt = cell.outputs[drawn[0]].metadata["image/png"]["alt"]
+        alt = drawn[0].metadata["image/png"]["alt"]
         made.outputs = [output for output in cell.outputs if not _is_caption(output, alt)]
         made.metadata["mystnb"] = {
             "image": {"alt": alt},
             "figure": {"caption": re.sub(r"([^\w\s])", r"\\\1", alt, flags=re.ASCII)},
         }
+        if keeps_its_colours(cell.source, base64.b64decode(drawn[0].data["image/png"]), sources):
+            made.metadata["mystnb"]["image"]["classes"] = "keep-colours"
     return made
 
 
@@ -166,6 +201,8 @@ def linked(text, name, names):
         return f"[{words}]({files[number]})" if number in files else words
 
     def named(match):
+        if match[4]:  # in Chinese
+            return link(match[4], match[0])
         more = re.sub(r"\d\d", lambda number: link(number[0], number[0]), match[3])
         if match[3]:
             return match[1] + link(match[2], match[2]) + more
@@ -178,13 +215,12 @@ def linked(text, name, names):
     return "".join([*made, NAMED.sub(named, text[end:])])
 
 
-def main(language=""):
-    """Prepare the book in English, or in a language whose lessons `make notebooks-lang` has written."""
-    folder = ROOT / "build" / "notebooks" / language if language else notebooks.FOLDER
-    if not any(folder.glob("*.ipynb")):
+def main(folder, language):
+    """Prepare the book of the lessons in `folder`; raises `SystemExit`, as `prepare` does, if it has none."""
+    if not any(pathlib.Path(folder).glob("*.ipynb")):
         raise SystemExit(f"{folder} has no lessons: type  make notebooks-lang LANG={language}")
-    prepare(folder, BUILD / (language or "en") / "source")
+    prepare(pathlib.Path(folder), BUILD / language / "source")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    main(*sys.argv[1:])
