@@ -4,8 +4,7 @@
 shared server has it. It prints how many came to the lesson's end, the seconds, and the memory of all kernels
 together at its peak (what they share is counted once). It fails if one of them did.
 
-A kernel picks free ports before it opens them, so among many that start at once another can be faster: one
-start in 40 fails ("Address already in use"). A start that fails is tried again.
+One start in 40 fails, on a port that another kernel was faster at: it is tried again.
 """
 
 import argparse
@@ -17,32 +16,21 @@ import time
 
 import nbformat
 import psutil
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 from course_utils.classroom import lessons
-
-STARTS = 3
+from course_utils.classroom.kernels import Client
 
 
 def run(path):
     """Run the lesson in a kernel of its own: ("" or why it did not come to its end, how often it started)."""
-    for starts in range(1, STARTS + 1):
-        notebook = nbformat.read(path, as_version=4)
-        client = NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": str(path.parent)}})
-        begun = False
-        try:
-            with client.setup_kernel():
-                for index, cell in enumerate(notebook.cells):
-                    client.execute_cell(cell, index)
-                    begun = begun or cell.cell_type == "code"
-            return "", starts
-        except CellExecutionError as error:
-            return str(error)[-300:], starts
-        except (DeadKernelError, RuntimeError) as error:
-            if begun:
-                return f"{type(error).__name__}: {error}", starts
-    return "it did not start", STARTS
+    notebook = nbformat.read(path, as_version=4)
+    client = Client(notebook, timeout=3600, resources={"metadata": {"path": str(path.parent)}})
+    try:
+        client.execute()
+    except (CellExecutionError, CellTimeoutError, RuntimeError) as error:
+        return f"{type(error).__name__}: {error}"[-300:], client.starts
+    return "", client.starts
 
 
 def memory():

@@ -70,10 +70,11 @@ def execute(notebook: pathlib.Path, executed: pathlib.Path, seconds: int) -> str
     What it answers is "", or why the run ended before the last cell.
     """
     import nbformat
-    from nbclient import NotebookClient
     from nbclient.exceptions import DeadKernelError
 
-    class Client(NotebookClient):
+    from course_utils.classroom import kernels
+
+    class Client(kernels.Client):
         """Keeps the first bytes of what a cell shows, so that no endless loop fills the memory."""
 
         shown: dict[int, int] = {}

@@ -47,14 +47,15 @@ def edition(lesson: Any) -> Any:
 
 def _run(notebook):
     """Run all cells from a fresh kernel in an empty folder; nothing is noted as a learner's progress."""
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError
+
+    from course_utils.classroom.kernels import Client
 
     with tempfile.TemporaryDirectory() as folder:
-        client = NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": folder}})
+        client = Client(notebook, timeout=1800, resources={"metadata": {"path": folder}})
         try:
             client.execute(env=os.environ | {"COURSE_PROGRESS": "off"})
-        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        except (CellExecutionError, CellTimeoutError, RuntimeError) as error:
             raise CourseError(
                 f"the lesson does not run here; type  python -m course_utils doctor  ({str(error)[-1500:]})"
             ) from error
