@@ -426,12 +426,21 @@ def _feedback(assignment: Assignment, students: list[str]) -> None:
     from nbgrader.converters import GenerateFeedback
     from nbgrader.coursedir import CourseDirectory
 
+    from course_utils.classroom.feedback_page import Page
+
+    class TitledPage(Page):
+        titles = {
+            cell_name(number): f"{number} {exercise.title}"
+            for number, exercise in assignment.judge.exercises.items()
+        }
+
     for student in students:
         if not (assignment.course / "autograded" / student / assignment.name).is_dir():
             continue
         directory = CourseDirectory(config=assignment.config)
         directory.assignment_id, directory.student_id = assignment.name, student
         app = GenerateFeedback(coursedir=directory, config=assignment.config)
+        app.exporter_class = TitledPage
         app.force = True
         try:
             _start(app)

@@ -24,13 +24,14 @@ WIDTH, HEIGHT = 1280, 720  # of a slide; the page scales it to the screen
 ASSETS = "slides_files"
 REVEAL = ("sphinx-revealjs", "3.2.1", "revealjs")
 MATHJAX = ("django-static-mathjax", "3.2.2.1", "mathjax/static/mathjax")
+MATHJAX_TEX = (MATHJAX, "es5/tex-svg.js", "2af9375000b5a3669be94d436ae1c61159855283cd18b3ee9817fb71c8f94c84")
 COPIED = [  # (package, version, folder in it), file, SHA-256
     (REVEAL, "LICENSE", "34014800f4126ac2525e224166f099f26628612e95c41f76d70841b63138c989"),
     (REVEAL, "dist/reveal.css", "68f915a11ebf7203c0446576b7e952ff61c5dd02134a8a226ffaf62ed42136d2"),
     (REVEAL, "dist/reveal.js", "46538b52db48724192f59bf46f5e851a18e302777c46f4a34c32709d010d6a29"),
     (REVEAL, "plugin/notes/notes.js", "df1201d19d03241a2897d39c3d38768177df1cbd4bde06327b321cb83461ae89"),
     (MATHJAX, "LICENSE", "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"),
-    (MATHJAX, "es5/tex-svg.js", "2af9375000b5a3669be94d436ae1c61159855283cd18b3ee9817fb71c8f94c84"),
+    MATHJAX_TEX,
 ]
 TEMPLATE = """\
 {% extends "reveal/index.html.j2" %}
