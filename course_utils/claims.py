@@ -3,6 +3,8 @@
 import sys
 from typing import Any
 
+from course_utils.translation import translate
+
 
 def say(text: str) -> None:
     """Print `text`; on a terminal that cannot show ✓, ○ or ✗, words stand in their place."""
@@ -17,6 +19,8 @@ def say(text: str) -> None:
 
 def claim(text: str, condition: Any) -> None:
     """Print `✓ text` if `condition` holds; raise `AssertionError` with the text if it does not.
+
+    The text is looked up in the language of COURSE_LANG.
 
     `condition` is a bool, a NumPy bool or a tensor with one boolean element.
 
@@ -35,6 +39,7 @@ def claim(text: str, condition: Any) -> None:
                 f"and dtype {condition.dtype}. End the comparison with .all() or .any()"
             )
         condition = condition.item()
+    text = translate(text)
     if not condition:
         raise AssertionError(text)
     say(f"✓ {text}")

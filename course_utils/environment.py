@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from course_utils import plotting
 from course_utils.claims import say
 from course_utils.errors import CourseError
+from course_utils.translation import missing_language
 
 if TYPE_CHECKING:
     import torch
@@ -52,6 +53,8 @@ def setup(seed: int = 0) -> None:
     set_seed(seed)
     plotting.use_style()
     say(_versions_line())
+    if missing := missing_language():
+        say(missing)
     if where() == "colab" and device().type == "cpu":
         print("No GPU: choose Runtime > Change runtime type > T4 GPU, then run this cell again.")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING
 
 from course_utils.claims import say
+from course_utils.translation import translate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,7 +50,8 @@ def use_style() -> None:
 def show(fig: "Figure", alt: str) -> None:
     """Show a matplotlib figure as a PNG with its alt text, print that text as a caption, close the figure.
 
-    `alt` is one sentence that says what the picture shows: the fact, not "a plot of".
+    `alt` is one sentence that says what the picture shows: the fact, not "a plot of". It is looked up in the
+    language of COURSE_LANG.
 
     Raises `ValueError` if `alt` is too short to say anything or has more than one line.
     """
@@ -121,6 +123,7 @@ def _display(png, alt):
     from IPython import get_ipython
     from IPython.display import display
 
+    alt = translate(alt)
     if get_ipython() is None:
         say(alt)
         return

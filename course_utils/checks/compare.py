@@ -5,12 +5,15 @@ import re
 import sysconfig
 from typing import Any
 
+from course_utils.translation import message, translate
+
 LIBRARIES = (
     sysconfig.get_path("stdlib"),
     sysconfig.get_path("purelib"),
     os.path.dirname(os.path.dirname(__file__)),
 )
 
+FIELD = re.compile(r"(\d+|`[^`]*`)$")  # the number or the name at the end of a part's name
 SPACES = re.compile(r"""(?P<quoted>'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*")|\s+""")
 
 
@@ -25,15 +28,15 @@ def first_difference(expected: Any, got: Any, rtol: float, atol: float) -> str:
     import torch
 
     if got is None and expected is not None:
-        return "the result is None: is the `return` missing?"
+        return translate("the result is None: is the `return` missing?")
     expected, got = _plain(expected), _plain(got)
     if _kind(expected) != _kind(got):
         hint = ""
         if torch.is_tensor(got) and got.numel() == 1 and isinstance(expected, int | float | bool):
-            hint = ": call .item() on it"
+            hint = translate(": call .item() on it")
         if type(got).__name__ == "generator":
-            hint = ": is there a `yield` where a `return` belongs?"
-        return f"the type is {_type_name(got)}, expected {_type_name(expected)}{hint}"
+            hint = translate(": is there a `yield` where a `return` belongs?")
+        return _unlike("type", _type_name(got), _type_name(expected)) + hint
     if torch.is_tensor(expected):
         return _tensor_difference(expected, got, rtol, atol)
     if isinstance(expected, numpy.ndarray):
@@ -44,11 +47,45 @@ def first_difference(expected: Any, got: Any, rtol: float, atol: float) -> str:
         return _items_difference("keys", expected, got, rtol, atol)
     if isinstance(expected, list | tuple):
         if len(expected) != len(got):
-            return f"the length is {len(got)}, expected {len(expected)}"
+            return _unlike("length", len(got), len(expected))
         return _items_difference("items", dict(enumerate(expected)), dict(enumerate(got)), rtol, atol)
     if isinstance(expected, float):
         return _number_difference(expected, got, rtol, atol)
-    return "" if expected == got else f"the value is {short(got)}, expected {short(expected)}"
+    return "" if expected == got else _unlike("value", short(got), short(expected))
+
+
+UNLIKE = {
+    "type": message("the type is {got}, expected {expected}"),
+    "length": message("the length is {got}, expected {expected}"),
+    "keys": message("the keys are {got}, expected {expected}"),
+    "items": message("the items are {got}, expected {expected}"),
+    "value": message("the value is {got}, expected {expected}"),
+    "shape": message("the shape is {got}, expected {expected}"),
+    "dtype": message("the dtype is {got}, expected {expected}"),
+    "device": message("the device is {got}, expected {expected}"),
+    "layout": message("the layout is {got}, expected {expected}"),
+}
+
+
+def _unlike(what, got, expected):
+    return translate(UNLIKE[what], got=got, expected=expected)
+
+
+def labelled(name: str, text: str) -> str:
+    """`text` with what it is about before it, and a colon between."""
+    return translate("{name}: {text}", name=name, text=text)
+
+
+def item(key: Any) -> str:
+    """How a difference says in which item it lies."""
+    return translate("in item [{key}]", key=repr(key))
+
+
+def part(name: str) -> str:
+    """What a part of a result is called, such as "its state after call 2", in the learner's language."""
+    if not (last := FIELD.search(name)):
+        return translate(name)
+    return translate(name[: last.start()] + "{}").replace("{}", last[0])
 
 
 def _plain(value):
@@ -73,23 +110,23 @@ def _type_name(value):
 
 def _items_difference(what, expected, got, rtol, atol):
     if set(expected) != set(got):
-        return f"the {what} are {short(list(got))}, expected {short(list(expected))}"
+        return _unlike(what, short(list(got)), short(list(expected)))
     for key in expected:
         difference = first_difference(expected[key], got[key], rtol, atol)
         if difference:
             named = isinstance(key, str) and " " in key  # a phrase that says what the item is
-            return f"{key}: {difference}" if named else f"in item [{key!r}] {difference}"
+            return labelled(part(key), difference) if named else f"{item(key)} {difference}"
     return ""
 
 
 def _number_difference(expected, got, rtol, atol):
     if (got != got) != (expected != expected):
-        return f"the value is {got}, expected {expected:.6g}"
+        return _unlike("value", got, f"{expected:.6g}")
     if expected == got or expected != expected:
         return ""
     if abs(expected) != float("inf") and abs(expected - got) <= atol + rtol * abs(expected):
         return ""
-    return f"the value is {got:.6g}, expected {expected:.6g}"
+    return _unlike("value", f"{got:.6g}", f"{expected:.6g}")
 
 
 def _tensor_difference(expected, got, rtol, atol):
@@ -97,9 +134,9 @@ def _tensor_difference(expected, got, rtol, atol):
         wanted, found = getattr(expected, name), getattr(got, name)
         if wanted != found:
             plain = (tuple(found), tuple(wanted)) if name == "shape" else (found, wanted)
-            return "the {} is {}, expected {}".format(name, *plain)
+            return _unlike(name, *plain)
     if expected.requires_grad and not got.requires_grad:
-        return (
+        return translate(
             "the result is cut off from the graph, so no gradient can flow back: "
             "look for .item(), .detach(), .numpy(), torch.tensor(...) or torch.no_grad()"
         )
@@ -113,12 +150,10 @@ def _array_difference(expected, got, rtol, atol):
     for name in ("shape", "dtype"):
         wanted, found = getattr(expected, name), getattr(got, name)
         if wanted != found:
-            return f"the {name} is {found}, expected {wanted}"
+            return _unlike(name, found, wanted)
     if expected.dtype.kind in "fiub":
         return _values_difference(torch.tensor(expected), torch.tensor(got), rtol, atol)
-    return (
-        "" if numpy.array_equal(expected, got) else f"the value is {short(got)}, expected {short(expected)}"
-    )
+    return "" if numpy.array_equal(expected, got) else _unlike("value", short(got), short(expected))
 
 
 def _values_difference(expected, got, rtol, atol):
@@ -127,8 +162,12 @@ def _values_difference(expected, got, rtol, atol):
 
     floating = expected.is_floating_point()
     if floating and not torch.equal(expected.isnan(), got.isnan()):
-        place = "has NaN" if got.isnan().any() else "lacks the NaN that is expected"
-        return f"the result {place} ({int(got.isnan().sum())} of {got.numel()} elements are NaN)"
+        counts = {"number": int(got.isnan().sum()), "all": got.numel()}
+        if got.isnan().any():
+            return translate("the result has NaN ({number} of {all} elements are NaN)", **counts)
+        return translate(
+            "the result lacks the NaN that is expected ({number} of {all} elements are NaN)", **counts
+        )
     if floating:
         wrong = ~torch.isclose(got, expected, rtol=rtol, atol=atol, equal_nan=True)
     else:
@@ -136,12 +175,16 @@ def _values_difference(expected, got, rtol, atol):
     if not wrong.any():
         return ""
     if not got.shape:
-        return f"the value is {_number(got)}, expected {_number(expected)}"
+        return _unlike("value", _number(got), _number(expected))
     first = tuple(wrong.nonzero()[0].tolist())
     where = ", ".join(map(str, first))
-    return (
-        f"{int(wrong.sum())} of {got.numel()} values differ; the first, at [{where}], is "
-        f"{_number(got[first])}, expected {_number(expected[first])}"
+    return translate(
+        "{number} of {all} values differ; the first, at [{place}], is {got}, expected {expected}",
+        number=int(wrong.sum()),
+        all=got.numel(),
+        place=where,
+        got=_number(got[first]),
+        expected=_number(expected[first]),
     )
 
 
@@ -155,7 +198,7 @@ def short(value: Any, limit: int = 160) -> str:
     try:
         return cut(repr(value), limit)
     except Exception:
-        return f"<{type(value).__name__} whose repr fails>"
+        return translate("<{kind} whose repr fails>", kind=type(value).__name__)
 
 
 def cut(text: str, limit: int) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from course_utils.checks.rules import Rule, at_most, calls, forbid, no_loops, no_models, tensors_up_to
+from course_utils.translation import message
 
 __all__ = [
     "Case",
@@ -87,9 +88,9 @@ class Exercise:
         if self.use or module:
             names = names[1:]  # the answer itself, or self
         if module:
-            names = ["constructor arguments", *names]
+            names = [message("constructor arguments"), *names]
         most = max(len(case.args) for case in self.cases)
-        return names + [f"argument {position + 1}" for position in range(len(names), most)]
+        return names + [message("argument {}").format(position + 1) for position in range(len(names), most)]
 
 
 declared: dict[str, Exercise] = {}

@@ -7,7 +7,7 @@ import traceback
 from typing import Any
 
 from course_utils import attempts
-from course_utils.checks.compare import cut, first_difference, is_own, short
+from course_utils.checks.compare import cut, first_difference, is_own, item, labelled, part, short
 from course_utils.checks.exercise import Case, Exercise, Shown
 from course_utils.checks.rules import broken_in_source
 from course_utils.checks.sandbox import (
@@ -22,6 +22,7 @@ from course_utils.checks.sandbox import (
 )
 from course_utils.claims import say
 from course_utils.exercises import find
+from course_utils.translation import translate
 
 
 def check(number: str, answer: Any, record: bool = True) -> None:
@@ -42,7 +43,12 @@ def check(number: str, answer: Any, record: bool = True) -> None:
         return
     failed = attempts.record(number, text.startswith("✓"), _explained(find(number), text))
     if failed >= 2:
-        say(f"   {failed} attempts failed in a row: open Hint {1 if failed < 4 else 2} below.")
+        hint = translate(
+            "{failed} attempts failed in a row: open Hint {number} below.",
+            failed=failed,
+            number=1 if failed < 4 else 2,
+        )
+        say(f"   {hint}")
 
 
 def verdict(number: str, answer: Any) -> str:
@@ -104,21 +110,24 @@ def attempt(exercise: Exercise, answer: Any) -> Attempt:
 
 def judged(exercise: Exercise, attempt: Attempt, references: list[Outcome]) -> str:
     """The verdict on `attempt`, the `references` being the outcomes of the reference on the same cases."""
-    name = f"{exercise.number} {exercise.title}"
+    name = f"{exercise.number} {translate(exercise.title)}"
     if attempt.stub:
-        return f"○ {name}: not attempted yet"
+        return f"○ {labelled(name, translate('not attempted yet'))}"
     if attempt.misfit:
-        return f"✗ {name}: {attempt.misfit}"
+        return f"✗ {labelled(name, attempt.misfit)}"
     if failed := next((found.error for found in references if found.error is not None), None):
-        return (
-            f"○ {name}: this check does not work here, so your answer was not judged "
-            f"({cut(_message(failed), 200)}). Type  python -m course_utils doctor"
+        why = translate(
+            "this check does not work here, so your answer was not judged ({error}). "
+            "Type  python -m course_utils doctor",
+            error=cut(_message(failed), 200),
         )
+        return f"○ {labelled(name, why)}"
     problem = _problem(exercise, attempt, references)
     printed = attempt.outcomes[0].printed.splitlines()[:10]
-    lines = [f"✗ {name}: {problem}" if problem else f"✓ {name}{_extent(exercise)}"]
+    lines = [f"✗ {labelled(name, problem)}" if problem else f"✓ {_extent(exercise, name)}"]
     if printed:
-        lines += ["   printed by your code on the first input:"] + [f"   | {line}" for line in printed]
+        lines += [f"   {translate('printed by your code on the first input:')}"]
+        lines += [f"   | {line}" for line in printed]
     return "\n".join(lines)
 
 
@@ -135,27 +144,30 @@ def _verdict(exercise, answer):
 def _explained(exercise, text):
     """The mistake's explanation that a verdict gives, or ""."""
     for mistake in exercise.mistakes:
-        said = f"✗ {exercise.number} {exercise.title}: {mistake.explanation}"
+        name = f"{exercise.number} {translate(exercise.title)}"
+        said = f"✗ {labelled(name, translate(mistake.explanation))}"
         if text == said or text.startswith(f"{said}\n"):
             return mistake.explanation
     return ""
 
 
-def _extent(exercise):
-    return f": right on all {len(exercise.cases)} inputs" if len(exercise.cases) > 1 else ""
+def _extent(exercise, name):
+    if len(exercise.cases) == 1:
+        return name
+    return labelled(name, translate("right on all {number} inputs", number=len(exercise.cases)))
 
 
 def _misfit(exercise, answer):
     """Why `answer` is not even of the kind that is asked for, or ""."""
     kind = type(answer).__name__
     if inspect.iscoroutinefunction(answer) or inspect.isasyncgenfunction(answer):
-        return "this is an `async def`: calling it gives a coroutine and runs nothing. Write `def`"
+        return translate("this is an `async def`: calling it gives a coroutine and runs nothing. Write `def`")
     if exercise.kind == "function" and not callable(answer):
-        return f"pass your function itself, without parentheses; this is of type {kind}"
+        return translate("pass your function itself, without parentheses; this is of type {kind}", kind=kind)
     if exercise.kind in ("module", "class") and not inspect.isclass(answer):
-        return f"pass your class itself, without parentheses; this is of type {kind}"
+        return translate("pass your class itself, without parentheses; this is of type {kind}", kind=kind)
     if exercise.kind == "value" and inspect.isfunction(answer):
-        return "pass the value, not a function"
+        return translate("pass the value, not a function")
     return ""
 
 
@@ -182,16 +194,18 @@ def _problem(exercise: Exercise, attempt: Attempt, references: list[Outcome]) ->
     """What is wrong with the answer, or "" if nothing is."""
     outcomes = attempt.outcomes
     if isinstance(outcomes[-1].error, OutOfTime):
-        return (
-            f"still running after {exercise.seconds:g} seconds, and stopped{_on(exercise, outcomes)}. "
-            "Is there a loop whose condition never becomes false, or does it try far too many ways?"
+        return translate(
+            'still running after {seconds} seconds, and stopped on the input "{name}". '
+            "Is there a loop whose condition never becomes false, or does it try far too many ways?",
+            seconds=f"{exercise.seconds:g}",
+            name=translate(exercise.cases[len(outcomes) - 1].name),
         )
     problems = [_difference(exercise, *row) for row in zip(exercise.cases, references, outcomes, strict=True)]
     broken = attempt.broken or next(filter(None, (outcome.broken for outcome in outcomes)), "")
     if not any(problems):
-        return f"the result is right, but {broken}" if broken else ""
+        return translate("the result is right, but {problem}", problem=broken) if broken else ""
     if explanation := _explanation(exercise, references, outcomes):
-        return explanation
+        return translate(explanation)
     if broken:
         return broken
     position = next(index for index, problem in enumerate(problems) if problem)
@@ -204,33 +218,44 @@ def _problem(exercise: Exercise, attempt: Attempt, references: list[Outcome]) ->
 def _difference(exercise: Exercise, case: Case, reference: Outcome, outcome: Outcome) -> str:
     """What differs between the outcomes of the reference and of the answer on one case, or ""."""
     if outcome.error is not None:
-        return "an exception was raised"
+        return translate("an exception was raised")
     names = exercise.argument_names()
     for position, changed in outcome.changed.items():
         if position not in reference.changed:
-            return f"your code changed its input `{names[position]}`: work on a copy of it"
+            return translate(
+                "your code changed its input `{name}`: work on a copy of it", name=names[position]
+            )
         if difference := _compared(exercise, reference.changed[position], changed):
-            return f"in `{names[position]}`, changed in place, {difference}"
+            return translate(
+                "in `{name}`, changed in place, {difference}", name=names[position], difference=difference
+            )
     for position in reference.changed:
         if position not in outcome.changed:
-            return f"`{names[position]}` is to be changed in place, and is as it was"
+            return translate("`{name}` is to be changed in place, and is as it was", name=names[position])
     for position in reference.switched.keys() | outcome.switched.keys():
         if reference.switched.get(position) != outcome.switched.get(position):
-            return f"`requires_grad` of the input `{names[position]}` is not as it has to be afterwards"
+            return translate(
+                "`requires_grad` of the input `{name}` is not as it has to be afterwards",
+                name=names[position],
+            )
     if exercise.judge is not None:
         return _judged(exercise, outcome.value, case)
     difference = _compared(exercise, reference.value, outcome.value)
     if difference or reference.gradients is None:
         return _named(exercise, difference)
     if outcome.gradients is None:
-        return "the result is cut off from the graph, so no gradient can flow back"
+        return translate("the result is cut off from the graph, so no gradient can flow back")
     for name, wanted in reference.gradients.items():
         found = outcome.gradients.get(name)
         if wanted is not None and found is None:
-            return f"the result is right, but no gradient reaches {name}"
+            return translate("the result is right, but no gradient reaches {name}", name=part(name))
         difference = "" if wanted is None else _compared(exercise, wanted, found)
         if difference:
-            return f"the result is right, but in the gradient of {name} {difference}"
+            return translate(
+                "the result is right, but in the gradient of {name} {difference}",
+                name=part(name),
+                difference=difference,
+            )
     return ""
 
 
@@ -239,12 +264,14 @@ def _named(exercise, difference):
     if not difference or exercise.returns == "the result":
         return difference
     if isinstance(exercise.returns, str):
-        return f"{exercise.returns}: {difference}"
+        return labelled(translate(exercise.returns), difference)
     # Only the first place is one of the results; a second one lies inside it.
-    first = re.search(r"in item \[(\d+)\] ", difference)
-    if not first or int(first[1]) >= len(exercise.returns):
+    places = {item(number): name for number, name in enumerate(exercise.returns)}
+    first = re.search("|".join(map(re.escape, places)), difference)
+    if not first:
         return difference
-    return f"{difference[: first.start()]}{exercise.returns[int(first[1])]}: {difference[first.end() :]}"
+    name = translate(places[first[0]])
+    return difference[: first.start()] + labelled(name, difference[first.end() :].lstrip())
 
 
 def _compared(exercise, expected, got):
@@ -252,7 +279,10 @@ def _compared(exercise, expected, got):
     try:
         return within(exercise.seconds, lambda: first_difference(expected, got, exercise.rtol, exercise.atol))
     except Exception:
-        return f"the result cannot be compared with what is expected: it is {_short(exercise, got, 100)}"
+        return translate(
+            "the result cannot be compared with what is expected: it is {value}",
+            value=_short(exercise, got, 100),
+        )
 
 
 def _short(exercise, value, limit):
@@ -260,19 +290,23 @@ def _short(exercise, value, limit):
     try:
         return within(exercise.seconds, lambda: short(value, limit))
     except OutOfTime:
-        return f"a {type(value).__name__} that takes for ever to print"
+        return translate("a {kind} that takes for ever to print", kind=type(value).__name__)
 
 
 def _judged(exercise, value, case):
     """What the exercise's judge says; it may stumble over a result that is nothing like one it expects."""
     if value is None:
-        return "the result is None: is the `return` missing?"
+        return translate("the result is None: is the `return` missing?")
     try:
         with untouched_state():
-            return within(exercise.seconds, lambda: exercise.judge(value, *arguments_of(case)))
+            return translate(within(exercise.seconds, lambda: exercise.judge(value, *arguments_of(case))))
     except Exception as error:
         why = cut(f"{type(error).__name__}: {error}", 100)
-        return f"the result cannot be judged ({why}): it is {_short(exercise, value, 100)}"
+        return translate(
+            "the result cannot be judged ({error}): it is {value}",
+            error=why,
+            value=_short(exercise, value, 100),
+        )
 
 
 def _explanation(exercise, references, outcomes):
@@ -320,10 +354,6 @@ def _alike(exercise, one: Outcome, other: Outcome) -> bool:
     return not any(_compared(exercise, *pair) for pair in pairs)
 
 
-def _on(exercise, outcomes):
-    return f' on the input "{exercise.cases[len(outcomes) - 1].name}"'
-
-
 def _side_by_side(exercise, reference, outcome):
     """What the answer gave and what is expected, one above the other, where they are short."""
     if exercise.judge is not None or isinstance(reference.value, int | float | str):
@@ -333,7 +363,7 @@ def _side_by_side(exercise, reference, outcome):
     got, expected = typed(outcome.value, exercise), typed(reference.value, exercise)
     if got == expected or max(len(got), len(expected)) > 100:
         return ""
-    return f"\n   got      {got}\n   expected {expected}"
+    return "\n   " + translate("got      {got}\n   expected {expected}", got=got, expected=expected)
 
 
 def _input(exercise, case):
@@ -342,16 +372,17 @@ def _input(exercise, case):
         return ""
     names = exercise.argument_names()
     texts = [typed(value, exercise) for value in case.args]
-    lines = [f"   {name} = {cut(text, 200)}" for name, text in zip(names, texts, strict=False)]
+    lines = [f"   {part(name)} = {cut(text, 200)}" for name, text in zip(names, texts, strict=False)]
     if case.then:
         calls = ", ".join(str(tuple(typed(value, exercise) for value in args)) for args in case.then)
-        lines.append(f"   and then, on the same object: {cut(calls, 200)}")
+        lines.append(f"   {translate('and then, on the same object:')} {cut(calls, 200)}")
     if any(len(text) > 200 for text in texts):
         lines.append(
-            "   all of it: from course_utils.checks.feedback import inputs; "
+            f"   {translate('all of it:')} from course_utils.checks.feedback import inputs; "
             f"inputs({exercise.number!r}, {case.name!r})"
         )
-    return "\n".join([f'\n   on the input "{case.name}":', *lines])
+    where = translate('on the input "{name}":', name=translate(case.name))
+    return "\n".join([f"\n   {where}", *lines])
 
 
 def typed(value: Any, exercise: Exercise) -> str:
@@ -367,13 +398,14 @@ def told(error: BaseException) -> str:
     if isinstance(error, Told):
         return str(error)
     if isinstance(error, Refused):
-        message = f"your code asks for what a check cannot give: {error}"
+        message = translate("your code asks for what a check cannot give: {reason}", reason=error)
     else:
-        message = f"your code raised {cut(_message(error), 200)}"
+        message = translate("your code raised {error}", error=cut(_message(error), 200))
     frames = traceback.extract_tb((error.__cause__ if isinstance(error, Ended) else error).__traceback__)
     own = [frame for frame in frames if is_own(frame.filename)]
     if own:
-        message += f"\n   in line {own[-1].lineno} of your cell: {own[-1].line}"
+        where = translate("in line {number} of your cell: {code}", number=own[-1].lineno, code=own[-1].line)
+        message += f"\n   {where}"
     return message
 
 

@@ -16,14 +16,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from course_utils.checks.compare import cut, is_own
+from course_utils.translation import message, translate
 
 LOOPS = {
     ast.For: "for",
     ast.While: "while",
-    ast.ListComp: "a comprehension",
-    ast.SetComp: "a comprehension",
-    ast.DictComp: "a comprehension",
-    ast.GeneratorExp: "a comprehension",
+    ast.ListComp: message("a comprehension"),
+    ast.SetComp: message("a comprehension"),
+    ast.DictComp: message("a comprehension"),
+    ast.GeneratorExp: message("a comprehension"),
 }
 
 
@@ -95,7 +96,7 @@ class Watch:
         def note(*_: Any) -> None:
             self._given[name] += 1
             if rule.most is not None and self._given[name] > rule.most:
-                self._break(f"`{name}` is called more than {_times(rule.most)}")
+                self._break(_called_too_often(name, rule.most))
 
         if isinstance(argument, torch.nn.Module):
             argument.register_forward_pre_hook(note)
@@ -128,10 +129,9 @@ class Watch:
             if rule.kind == "torch" and name.rstrip("_") in rule.names:
                 self._torch[rule] = self._torch.get(rule, 0) + 1
                 if self._torch[rule] > rule.most:
-                    much = "" if rule.most == 0 else f" more than {_times(rule.most)}"
-                    self._break(f"`{name}` is called{much}")
+                    self._break(_called_too_often(name, rule.most))
             elif rule.kind == "models" and name == "from_pretrained":
-                self._break("a pretrained model is loaded")
+                self._break(translate("a pretrained model is loaded"))
 
     def _note_result(self, result: Any) -> None:
         import torch
@@ -139,20 +139,31 @@ class Watch:
         for rule in self.rules:
             if rule.kind == "size" and torch.is_tensor(result) and result.numel() > rule.most:
                 shape = tuple(result.shape)
-                self._break(f"a tensor of shape {shape} arises, and {rule.most:,} elements are the most")
+                much = translate(
+                    "a tensor of shape {shape} arises, and {number} elements are the most",
+                    shape=shape,
+                    number=f"{rule.most:,}",
+                )
+                self._break(much)
 
     def _break(self, what: str) -> None:
         if not self.broken:
-            self.broken = f"{what}{_own_line()}, and the card rules that out"
+            self.broken = translate(
+                "{what}{where}, and the card rules that out", what=what, where=_own_line()
+            )
 
     def finish(self) -> None:
         """Look at what has to have happened once the answer has returned."""
         for rule in self.rules:
             if rule.kind == "given" and self._given.get(rule.names[0], 0) < rule.least:
                 often = self._given.get(rule.names[0], 0)
-                self._break(
-                    f"`{rule.names[0]}` is called {_times(often)}, where {_times(rule.least)} is the least"
+                seldom = translate(
+                    "`{name}` is called {often}, where {least} is the least",
+                    name=rule.names[0],
+                    often=_times(often),
+                    least=_times(rule.least),
                 )
+                self._break(seldom)
 
 
 def broken_in_source(rules: tuple[Rule, ...], answer: Any) -> str:
@@ -160,9 +171,9 @@ def broken_in_source(rules: tuple[Rule, ...], answer: Any) -> str:
     kinds = {rule.kind for rule in rules}
     for function in _own_functions(answer, set()) if kinds & {"loops", "models"} else ():
         if "models" in kinds and (name := _model_in(function)):
-            return f"`{name}` is a model of the notebook, and the card rules that out"
+            return translate("`{name}` is a model of the notebook, and the card rules that out", name=name)
         if "loops" in kinds and (loop := _loop_in(function)):
-            return f"there is {loop}, and the card rules loops out"
+            return translate("there is {loop}, and the card rules loops out", loop=loop)
     return ""
 
 
@@ -229,7 +240,12 @@ def _loop_in(function: Callable) -> str:
     for node in ast.walk(tree):
         if type(node) in LOOPS:
             line = lines[node.lineno - 1].strip()
-            return f"`{LOOPS[type(node)]}` in line {first + node.lineno - 1} of your cell ({line})"
+            return translate(
+                "`{loop}` in line {number} of your cell ({code})",
+                loop=translate(LOOPS[type(node)]),
+                number=first + node.lineno - 1,
+                code=line,
+            )
     return ""
 
 
@@ -241,8 +257,18 @@ def _same_names(node: ast.Lambda, code: types.CodeType) -> bool:
 def _own_line() -> str:
     """Where in the learner's code the program is just now: " in line 3 of your cell (x = …)", or ""."""
     own = [frame for frame in traceback.extract_stack() if is_own(frame.filename)]
-    return f" in line {own[-1].lineno} of your cell ({cut(own[-1].line or '', 60)})" if own else ""
+    if not own:
+        return ""
+    code = cut(own[-1].line or "", 60)
+    return translate(" in line {number} of your cell ({code})", number=own[-1].lineno, code=code)
+
+
+def _called_too_often(name: str, most: int) -> str:
+    if most == 0:
+        return translate("`{name}` is called", name=name)
+    return translate("`{name}` is called more than {often}", name=name, often=_times(most))
 
 
 def _times(count: int) -> str:
-    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
+    few = {0: message("never"), 1: message("once"), 2: message("twice")}
+    return translate(few[count]) if count in few else translate("{number} times", number=count)

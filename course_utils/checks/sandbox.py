@@ -25,6 +25,14 @@ from course_utils.checks.compare import first_difference
 from course_utils.checks.exercise import Case, Exercise, Shown
 from course_utils.checks.rules import Watch
 from course_utils.environment import set_seed
+from course_utils.translation import message, translate
+
+# What the parts of a result are called: compared as they stand, translated where they are shown.
+CALL = message("the result of call {}")
+PARAMETERS = message("its parameters")
+OUTPUT, OUTPUT_OF_CALL = message("the output"), message("the output of call {}")
+STATE = message("its state after call {}")
+PARAMETER = message("the parameter {}")
 
 
 @dataclasses.dataclass
@@ -109,7 +117,7 @@ def _use(exercise, answer, case, watch, outcome):
     else:
         with watch.mode():
             results = [answer(*given)] + [answer(*copy.deepcopy(args)) for args in case.then]
-        several = {f"the result of call {number}": result for number, result in enumerate(results, 1)}
+        several = {CALL.format(number): result for number, result in enumerate(results, 1)}
         outcome.value = several if case.then else results[0]
     watch.finish()
     if inputs:
@@ -135,27 +143,31 @@ def _use_module(exercise, answer, given, case, inputs, watch):
         module = answer(*constructor)
     if not isinstance(module, torch.nn.Module):
         raise TypeError(
-            f"a class derived from nn.Module is asked for, and this made a {type(module).__name__}"
+            translate(
+                "a class derived from nn.Module is asked for, and this made a {kind}",
+                kind=type(module).__name__,
+            )
         )
     shapes, wanted = (
         {name: _kind(built, name, tensor) for name, tensor in built.state_dict().items()}
         for built in (module, reference)
     )
-    found = {"its parameters": shapes}
-    calls = [f" of call {number}" if case.then else "" for number in range(1, len(case.then) + 2)]
+    found = {PARAMETERS: shapes}
+    numbers = range(1, len(case.then) + 2)
+    outputs = [OUTPUT_OF_CALL.format(number) for number in numbers] if case.then else [OUTPUT]
+    states = [STATE.format(number) for number in numbers]
     if shapes != wanted:
-        states = {f"its state after call {number}": None for number in range(1, len(calls) + 1)}
-        return found | {f"the output{call}": None for call in calls} | states
+        return found | dict.fromkeys(outputs) | dict.fromkeys(states)
     module.load_state_dict(reference.state_dict())
     if "parameters" in exercise.gradients:
         learnt = [row for row in module.named_parameters() if row[1].requires_grad]
-        inputs |= {f"the parameter `{name}`": parameter for name, parameter in learnt}
+        inputs |= {PARAMETER.format(f"`{name}`"): parameter for name, parameter in learnt}
     set_seed(0)  # building it may have drawn any number of random numbers
     for number, args in enumerate([first, *copy.deepcopy(case.then)], 1):
         with watch.mode():
-            found[f"the output{calls[number - 1]}"] = module(*args)
+            found[outputs[number - 1]] = module(*args)
         state = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
-        found[f"its state after call {number}"] = state
+        found[states[number - 1]] = state
     return found
 
 
@@ -386,12 +398,17 @@ def _nothing_ends_the_kernel():
     """Put refusals in the place of what asks a person something, or ends the process."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     places = [
-        (builtins, "input", "`input()` waits for a person, and a check has none: take it as an argument"),
-        (sys, "breakpointhook", "`breakpoint()` waits for a person: take it out before you check"),
-        (os, "_exit", "`os._exit()` would end the kernel"),
+        (
+            builtins,
+            "input",
+            message("`input()` waits for a person, and a check has none: take it as an argument"),
+        ),
+        (sys, "breakpointhook", message("`breakpoint()` waits for a person: take it out before you check")),
+        (os, "_exit", message("`os._exit()` would end the kernel")),
     ]
     if hasattr(shell, "ask_exit"):
-        places.append((shell, "ask_exit", "`exit()` would end the kernel: leave a function with `return`"))
+        reason = message("`exit()` would end the kernel: leave a function with `return`")
+        places.append((shell, "ask_exit", reason))
     kept = [(owner, name, getattr(owner, name)) for owner, name, _ in places]
     stdin = sys.stdin
     try:
@@ -410,6 +427,6 @@ def _nothing_ends_the_kernel():
 
 def _refuse(reason):
     def refuse(*args, **kwargs):
-        raise Refused(reason)
+        raise Refused(translate(reason))
 
     return refuse

@@ -42,7 +42,7 @@ def report(course: pathlib.Path, name: str, rows: list[dict]) -> pathlib.Path:
         for mark in row["marks"]:
             right[mark["number"]] += mark["state"] == "right"
             for mistake in known[mark["number"]].mistakes:
-                if mark["state"] == "wrong" and mistake.explanation in mark["words"]:
+                if mark["state"] == "wrong" and translate(mistake.explanation) in mark["words"]:
                     mistakes[mark["number"], mistake.explanation] += 1
     complete = sum(all(mark["state"] == "right" for mark in row["marks"]) for row in rows)
     hardest = min(right, key=lambda number: right[number])
