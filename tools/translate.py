@@ -7,7 +7,7 @@ For authors, in a checkout:
 - `make notebooks-lang LANG=zh_CN` writes the lessons in that language into `build/notebooks/zh_CN`.
 
 Both refuse a translation that loses code, a formula, a link, a number or an emphasis, and compile what runs
-look up (`course_utils.translation`) into `course_utils/locale`. A text that is missing or fuzzy stays English.
+look up (`course_utils.translation`) into `course_utils/locale`. What is missing or fuzzy stays English.
 
 Source: the PO format and its fuzzy marks, https://www.gnu.org/software/gettext/manual/html_node/PO-Files.html
 """
@@ -17,6 +17,7 @@ import collections
 import copy
 import dataclasses
 import datetime
+import functools
 import html
 import io
 import os
@@ -46,19 +47,21 @@ GENERATED = ROOT / "build" / "notebooks"
 ENGINE = "checks"  # the catalogue of what is said in every lesson
 LANGUAGE = re.compile(r"[a-z]{2,3}(_[A-Z]{2})?")
 NOTE = message(
-    "{share} % of this lesson's texts are translated. The rest, its code, the titles of figures and what "
-    "programs print are in English."
+    "{share} % of this lesson's texts are translated. What is missing is in English, as are code, the titles "
+    "of figures and what programs print."
 )
-HEADER = "# Translation of the course's lessons. See CONTRIBUTING.md, \"Translate a lesson\"."
+HEADER = '# Translation of the course\'s lessons. See CONTRIBUTING.md, "Translate a lesson".'
 
 # What kind of text a message is stands beside it in the catalogue: what has to be kept depends on it.
 MARKDOWN, CLAIM, CAPTION, CHECK, TEMPLATE = "text", "claim", "caption", "check", "check, with fields"
 # Outside of these a line needs a letter to be worth a translation: code, formulas, tags, targets of links.
-OPAQUE = re.compile(r"(`+).+?\1|\$\$.+?\$\$|\$[^$]+\$|<[^>]+>|\]\([^)]*\)")
+OPAQUE = re.compile(r"(`+).+?\1|\$\$.+?\$\$|\$[^$]+\$|</?[a-z][^<>]*>|\]\([^)]*\)")
 TARGET = re.compile(r"\]\(([\w.-]*\.ipynb)?#([^)\s]+)\)")
 KEPT = re.compile(r"\d+(?:[.,]\d+)*|[✓○✗★☆◆←→]")  # numbers, and signs that mean something
 SETUP = "\n\nsetup()"
-SPEAK = '\n\nimport os\n\nos.environ.setdefault("COURSE_LANG", "{language}")  # claims, captions, checks\nsetup()'
+SPEAK = (
+    '\n\nimport os\n\nos.environ.setdefault("COURSE_LANG", "{language}")  # claims, captions, checks\nsetup()'
+)
 
 markdown = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin)
 
@@ -171,8 +174,10 @@ def lesson_texts(name, notebook):
 def course_texts():
     """{name of a catalogue: (its texts, how many are computed)}, and {file name: notebook}."""
     notebooks = glossary.lessons(LESSONS)
-    modules = [*sorted((ROOT / "course_utils").rglob("*.py")), pathlib.Path(__file__)]
-    engine = [found for path in modules for found in engine_texts(path.read_text(encoding="utf8"))]
+    sources = [path.read_text(encoding="utf8") for path in sorted((ROOT / "course_utils").rglob("*.py"))]
+    sources = [source for source in sources if "course_utils.translation import" in source]
+    sources.append(pathlib.Path(__file__).read_text(encoding="utf8"))
+    engine = [found for source in sources for found in engine_texts(source)]
     texts = {ENGINE: (engine, 0)}
     for file, notebook in notebooks.items():
         name = file.removesuffix(".ipynb")
@@ -219,7 +224,7 @@ def _count(tokens, path, found):
 
 
 def _count_plain(text, found):
-    """Count code, formulas and tags, and the numbers and signs outside them, in a text that is no Markdown."""
+    """Count code, formulas, tags, and the numbers and signs outside them, in a text that is no Markdown."""
     found.update(match[0] for match in OPAQUE.finditer(text))
     found.update(KEPT.findall(OPAQUE.sub("", text)))
 
@@ -425,15 +430,20 @@ def _translated_line(line, look_up):
     if line.startswith("✓ ") and look_up(line[2:]) != line[2:]:
         return f"✓ {look_up(line[2:])}"
     verdict = re.match(r"([✓○✗]) (\d+\.\d+) ", line)
-    titles = exercises.catalogue().get(int(verdict[2].split(".")[0]), ("", {}))[1] if verdict else {}
-    title = titles.get(verdict[2], "") if verdict else ""
-    if not title or not line[verdict.end() :].startswith(title):
+    title = exercise_titles().get(verdict[2]) if verdict else None
+    if title is None or not line[verdict.end() :].startswith(title):
         return line
     said = line[verdict.end() + len(title) :]
     name = f"{verdict[1]} {verdict[2]} {look_up(title)}"
     if not said.startswith(": "):
         return name + said
     return look_up("{name}: {text}").format(name=name, text=look_up(said[2:]))
+
+
+@functools.cache
+def exercise_titles():
+    """{"4.2": the title of the exercise, ...}."""
+    return {number: title for _, own in exercises.catalogue().values() for number, title in own.items()}
 
 
 def follow_headings(notebooks, originals):
@@ -454,7 +464,7 @@ def _anchors(original, made):
     """Pairs of what a heading's address was and is."""
     for old, new in zip(original.cells, made.cells, strict=True):
         if old.cell_type == "markdown":
-            pairs = zip(old.source.split("\n"), new.source.split("\n"), strict=True)
+            pairs = zip(old.source.split("\n"), new.source.split("\n"), strict=False)  # a note may follow
             for before, after in pairs:
                 if before != after and (heading := glossary.HEADING.match(before)):
                     title = glossary.HEADING.match(after)[2]
@@ -470,18 +480,18 @@ def finish(notebook, share, language, look_up):
 
 
 def write_notebooks(translation, texts, originals):
-    """Write every lesson in the language; one without any translated text stays as it is, byte for byte."""
+    """Write every lesson in the language. Of one without any translated text nothing is looked up."""
     folder = GENERATED / translation.language
-    made = {
-        file: translated(notebook, translation.look_up(file.removesuffix(".ipynb")))
-        for file, notebook in originals.items()
-    }
-    follow_headings(made, originals)
-    for file, notebook in made.items():
+    made = {}
+    for file, notebook in originals.items():
         name = file.removesuffix(".ipynb")
         counts = translation.counts(name, texts[name][0])
+        look_up = translation.look_up(name) if counts[0] else str
+        made[file] = translated(notebook, look_up)
         if counts[0]:
-            finish(notebook, share_of(counts), translation.language, translation.look_up(name))
+            finish(made[file], share_of(counts), translation.language, look_up)
+    follow_headings(made, originals)
+    for file, notebook in made.items():
         write(folder / file, (nbformat.writes(notebook) + "\n").encode())
     for old in set(folder.glob("*.ipynb")) - {folder / file for file in made}:
         old.unlink()
@@ -506,6 +516,8 @@ def table(translation, texts):
 def main(command, language="", numbers=()):
     """`po` or `notebooks` for one language; `po` for the lessons `numbers` ("00"), or all."""
     translation = read(language)
+    if command == "notebooks" and not translation.catalogues:
+        raise SystemExit(f"there is no translation into {language} yet: type  make po LANG={language}")
     texts, originals = course_texts()
     if command == "po":
         if unknown := set(numbers) - {name[:2] for name in texts}:

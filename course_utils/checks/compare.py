@@ -78,7 +78,7 @@ def labelled(name: str, text: str) -> str:
 
 def item(key: Any) -> str:
     """How a difference says in which item it lies."""
-    return translate("in item [{key}]", key=repr(key))
+    return translate("in item [{key}] ", key=repr(key))
 
 
 def part(name: str) -> str:
@@ -115,7 +115,7 @@ def _items_difference(what, expected, got, rtol, atol):
         difference = first_difference(expected[key], got[key], rtol, atol)
         if difference:
             named = isinstance(key, str) and " " in key  # a phrase that says what the item is
-            return labelled(part(key), difference) if named else f"{item(key)} {difference}"
+            return labelled(part(key), difference) if named else item(key) + difference
     return ""
 
 

@@ -271,7 +271,7 @@ def _named(exercise, difference):
     if not first:
         return difference
     name = translate(places[first[0]])
-    return difference[: first.start()] + labelled(name, difference[first.end() :].lstrip())
+    return difference[: first.start()] + labelled(name, difference[first.end() :])
 
 
 def _compared(exercise, expected, got):

@@ -9,6 +9,7 @@ import pathlib
 from typing import Any
 
 from course_utils import exercises, plotting
+from course_utils.translation import translate
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
