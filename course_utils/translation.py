@@ -17,7 +17,7 @@ def languages() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.mo"))
 
 
-def translate(text: str, **values: object) -> str:
+def translate(text: str, /, **values: object) -> str:
     """`text` in the language of COURSE_LANG; then, if there are `values`, its `{fields}` filled with them."""
     language = os.environ.get("COURSE_LANG", "")
     if text and language not in ENGLISH:
