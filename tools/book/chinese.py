@@ -14,7 +14,7 @@ jieba.dt.tmp_dir = str(
 class Chinese(SearchChinese):
     """Sphinx's index by jieba, with what the browser lacks to look something up in it.
 
-    `language_name` names the stemmer in the browser, and there is no `ChineseStemmer`: Latin words are stemmed
+    `language_name` names the stemmer in the browser; there is no `ChineseStemmer`. Latin words are stemmed
     as English (https://github.com/sphinx-doc/sphinx/issues/14229, repaired after 9.0). And a query has no
     spaces to be split at: it is cut into the longest words that the index has.
     """
@@ -31,9 +31,7 @@ const cutChinese = (run) => {
   return words.length ? words : [run];
 };
 var splitQuery = (query) =>
-  (query.match(/\p{Script=Han}+|[\p{Letter}\p{Number}_]+/gu) ?? []).flatMap((run) =>
-    (run.match(/\p{Script=Han}+|\P{Script=Han}+/gu) ?? []).flatMap((part) =>
-      /\p{Script=Han}/u.test(part) ? cutChinese(part) : [part],
-    ),
+  (query.match(/\p{Script=Han}+|(?:(?!\p{Script=Han})[\p{Letter}\p{Number}_])+/gu) ?? []).flatMap((part) =>
+    /\p{Script=Han}/u.test(part) ? cutChinese(part) : [part],
   );
 """

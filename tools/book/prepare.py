@@ -120,9 +120,8 @@ def made_for_the_browser(name, notebook, stored, names):
             source = lessons.HEADING.sub(lambda match: f"{match[0]}\n\n{next(minutes)}", _guarded(source))
             cells.append(nbformat.v4.new_markdown_cell(_unguarded(source)))
     cells[0].source = _before_the_first_section(cells[0].source, name)
-    page = nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata)
-    page.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
-    return page
+    language = {"name": "python", "pygments_lexer": "ipython3"}
+    return nbformat.v4.new_notebook(cells=cells, metadata=dict(notebook.metadata, language_info=language))
 
 
 def _before_the_first_section(source, name):
