@@ -72,10 +72,13 @@ def title(notebook):
 
 def builds_on(notebook):
     """The numbers of the lessons that a lesson says it builds on, in order."""
+    # Only out of the sentence that says so; what follows may name lessons that are still to come.
+    return sorted(set(re.findall(r"\b\d\d\b", re.split(r"\. ", _said_to_build_on(notebook))[0])))
+
+
+def _said_to_build_on(notebook):
     paragraph = re.search(r"^\*\*It builds on\*\* (.*)$", notebook.cells[1].source, re.MULTILINE)
-    said = re.sub(r"\(.*?\)", "", paragraph[1]) if paragraph else ""
-    # Only of the sentence that says so; what follows may name lessons that are still to come.
-    return sorted(set(re.findall(r"\b\d\d\b", re.split(r"\. ", said)[0])))
+    return re.sub(r"\(.*?\)", "", paragraph[1]) if paragraph else ""
 
 
 def lesson_table(shown, stored):
@@ -84,7 +87,9 @@ def lesson_table(shown, stored):
     files = {name[:2]: name for name in shown}
     for name, notebook in shown.items():
         core, deeper = COST.search(stored[name].cells[1].source).groups()
-        on = ", ".join(f"[{number}]({files[number]})" for number in builds_on(stored[name])) or "nothing"
+        on = ", ".join(f"[{number}]({files[number]})" for number in builds_on(stored[name]))
+        if not on:
+            on = "all" if _said_to_build_on(stored[name]).startswith("all lessons") else "none"
         rows.append(f"| {name[:2]} | [{title(notebook)}]({name}) | {core} min | {deeper} min | {on} |")
     return "\n".join(rows)
 

@@ -164,9 +164,7 @@ def _code(cell, name, sources):
         made.metadata["tags"] = ["hide-input"]
     drawn = [output for output in cell.outputs if "image/png" in output.get("data", {})]
     if len(drawn) > 1:
-        raise SystemExit(
-            f"{name}: a page has one alt text for a cell; show its {len(drawn)} figures in a cell each"
-        )
+        raise SystemExit(f"{name}: a cell shows {len(drawn)} figures; show each in a cell of its own")
     if drawn:
         alt = drawn[0].metadata["image/png"]["alt"]
         made.outputs = [output for output in cell.outputs if not _is_caption(output, alt)]
