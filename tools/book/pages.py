@@ -83,7 +83,7 @@ def _said_to_build_on(notebook):
 
 def lesson_table(shown, stored):
     """The lessons in a table: minutes, and what each builds on."""
-    rows = ["| | lesson | core | deeper | builds on |", "|---|---|---|---|---|"]
+    rows = ["| no. | lesson | core | deeper | builds on |", "|---|---|---|---|---|"]
     files = {name[:2]: name for name in shown}
     for name, notebook in shown.items():
         core, deeper = COST.search(stored[name].cells[1].source).groups()
@@ -106,9 +106,10 @@ def lesson_map(shown, stored):
     for name, notebook in shown.items():
         y = places[name[:2]]
         drawn.append(f'<circle cx="{LEFT - 14}" cy="{y:g}" r="5"/>')
-        text = html.escape(f"{name[:2]} {title(notebook)}")
+        core, deeper = COST.search(stored[name].cells[1].source).groups()
+        text = html.escape(f"{name[:2]} {title(notebook)} · {core} + {deeper} min")
         drawn.append(f'<text x="{LEFT}" y="{y + 5:g}">{text}</text>')
-    size = f'viewBox="0 0 440 {ROW * len(shown)}"'
+    size = f'viewBox="0 0 500 {ROW * len(shown)}"'
     return f'<svg class="map" {size} aria-hidden="true">{"".join(drawn)}</svg>'
 
 
