@@ -66,6 +66,7 @@ def prepare(folder, out):
         "teaching.md": local_links((ROOT / "TEACHING.md").read_text(encoding="utf8")),
     }
     for name, text in write.items():
+        text = text if name == "index.md" else linked(text, name, list(shown))
         (out / name).write_text(text, encoding="utf8")
     script = out / "static" / "mathjax" / "tex-svg.js"
     script.parent.mkdir(parents=True)
