@@ -72,19 +72,24 @@ def title(notebook):
 
 def builds_on(notebook):
     """The numbers of the lessons that a lesson says it builds on, in order."""
+    # Only out of the sentence that says so; what follows may name lessons that are still to come.
+    return sorted(set(re.findall(r"\b\d\d\b", re.split(r"\. ", _said_to_build_on(notebook))[0])))
+
+
+def _said_to_build_on(notebook):
     paragraph = re.search(r"^\*\*It builds on\*\* (.*)$", notebook.cells[1].source, re.MULTILINE)
-    said = re.sub(r"\(.*?\)", "", paragraph[1]) if paragraph else ""
-    # Only of the sentence that says so; what follows may name lessons that are still to come.
-    return sorted(set(re.findall(r"\b\d\d\b", re.split(r"\. ", said)[0])))
+    return re.sub(r"\(.*?\)", "", paragraph[1]) if paragraph else ""
 
 
 def lesson_table(shown, stored):
     """The lessons in a table: minutes, and what each builds on."""
-    rows = ["| | lesson | core | deeper | builds on |", "|---|---|---|---|---|"]
+    rows = ["| no. | lesson | core | deeper | builds on |", "|---|---|---|---|---|"]
     files = {name[:2]: name for name in shown}
     for name, notebook in shown.items():
         core, deeper = COST.search(stored[name].cells[1].source).groups()
-        on = ", ".join(f"[{number}]({files[number]})" for number in builds_on(stored[name])) or "nothing"
+        on = ", ".join(f"[{number}]({files[number]})" for number in builds_on(stored[name]))
+        if not on:
+            on = "all" if _said_to_build_on(stored[name]).startswith("all lessons") else "none"
         rows.append(f"| {name[:2]} | [{title(notebook)}]({name}) | {core} min | {deeper} min | {on} |")
     return "\n".join(rows)
 
@@ -101,9 +106,10 @@ def lesson_map(shown, stored):
     for name, notebook in shown.items():
         y = places[name[:2]]
         drawn.append(f'<circle cx="{LEFT - 14}" cy="{y:g}" r="5"/>')
-        text = html.escape(f"{name[:2]} {title(notebook)}")
+        core, deeper = COST.search(stored[name].cells[1].source).groups()
+        text = html.escape(f"{name[:2]} {title(notebook)} · {core} + {deeper} min")
         drawn.append(f'<text x="{LEFT}" y="{y + 5:g}">{text}</text>')
-    size = f'viewBox="0 0 440 {ROW * len(shown)}"'
+    size = f'viewBox="0 0 500 {ROW * len(shown)}"'
     return f'<svg class="map" {size} aria-hidden="true">{"".join(drawn)}</svg>'
 
 

@@ -66,6 +66,7 @@ def prepare(folder, out):
         "teaching.md": local_links((ROOT / "TEACHING.md").read_text(encoding="utf8")),
     }
     for name, text in write.items():
+        text = text if name == "index.md" else linked(text, name, list(shown))
         (out / name).write_text(text, encoding="utf8")
     script = out / "static" / "mathjax" / "tex-svg.js"
     script.parent.mkdir(parents=True)
@@ -120,9 +121,8 @@ def made_for_the_browser(name, notebook, stored, names):
             source = lessons.HEADING.sub(lambda match: f"{match[0]}\n\n{next(minutes)}", _guarded(source))
             cells.append(nbformat.v4.new_markdown_cell(_unguarded(source)))
     cells[0].source = _before_the_first_section(cells[0].source, name)
-    page = nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata)
-    page.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
-    return page
+    language = {"name": "python", "pygments_lexer": "ipython3"}
+    return nbformat.v4.new_notebook(cells=cells, metadata=dict(notebook.metadata, language_info=language))
 
 
 def _before_the_first_section(source, name):
@@ -165,9 +165,7 @@ def _code(cell, name, sources):
         made.metadata["tags"] = ["hide-input"]
     drawn = [output for output in cell.outputs if "image/png" in output.get("data", {})]
     if len(drawn) > 1:
-        raise SystemExit(
-            f"{name}: a page has one alt text for a cell; show its {len(drawn)} figures in a cell each"
-        )
+        raise SystemExit(f"{name}: a cell shows {len(drawn)} figures; show each in a cell of its own")
     if drawn:
         alt = drawn[0].metadata["image/png"]["alt"]
         made.outputs = [output for output in cell.outputs if not _is_caption(output, alt)]
