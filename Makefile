@@ -10,7 +10,8 @@ BOOK   := build/book/$(TONGUE)
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-matrix mutants bench flower notebooks glossary publish test-colab class-test book book-serve book-test clean
+.PHONY: help lab test test-matrix mutants bench flower notebooks glossary po notebooks-lang publish test-colab class-test
+.PHONY: book book-serve book-test clean
 
 help:  ## what each command does
 	@sed -n 's/^\([a-z-]*\):.*## */make \1\t/p' Makefile
@@ -38,6 +39,12 @@ notebooks: $(VENV)/test.stamp  ## write setup cells and badges, run every notebo
 
 glossary: $(VENV)/test.stamp  ## write lesson 19's glossary and errors anew, or say which terms lack a definition
 	$(RUN) tools/notebooks.py glossary
+
+po: $(VENV)/test.stamp  ## write or update what translators translate, LANG=zh_CN (LESSONS="00 01", or all)
+	PYTHONUTF8=1 $(RUN) tools/translate.py po "$(filter-out en,$(TONGUE))" $(LESSONS)
+
+notebooks-lang: $(VENV)/test.stamp  ## write the lessons in a language, LANG=zh_CN, into build/notebooks/zh_CN
+	PYTHONUTF8=1 $(RUN) tools/translate.py notebooks "$(filter-out en,$(TONGUE))"
 
 class-test: $(VENV)/class.stamp  ## add what a teacher needs, and test the class edition on nbgrader
 	COURSE_BUNDLE=1 PATH="$(abspath $(BIN)):$$PATH" $(RUN) -m pytest tests/classroom
