@@ -16,7 +16,13 @@ import course_utils
 ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "course_utils"
 EXTRAS = {"service": "service", "classroom": "class"}  # a folder -> the extra that it needs
-NAMES = {"PIL": "pillow", "sklearn": "scikit-learn", "IPython": "ipython", "markdown_it": "markdown-it-py", "google": None}
+NAMES = {
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "IPython": "ipython",
+    "markdown_it": "markdown-it-py",
+    "google": None,
+}
 
 
 def module_name(path):
