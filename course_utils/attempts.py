@@ -19,8 +19,10 @@ The file is `progress.json`; what `python -m course_utils progress --export FILE
 `mistakes` has the explanations that the check gave, and how often.
 """
 
+import collections
 import contextlib
 import datetime
+import hashlib
 import itertools
 import json
 import os
@@ -44,7 +46,8 @@ def folder() -> pathlib.Path | None:
     """Where progress is kept; None if it is off.
 
     The variable COURSE_PROGRESS names a folder, or is "off". Without it: on Colab with Drive mounted a folder
-    there, which the next runtime finds again; elsewhere one where this system keeps a user's data.
+    there, which the next runtime finds again; elsewhere one where this system keeps a user's data. What was
+    noted there before Drive was mounted is added to what Drive has, and then deleted.
 
     Source: https://platformdirs.readthedocs.io
     """
@@ -55,6 +58,10 @@ def folder() -> pathlib.Path | None:
         return pathlib.Path(named).expanduser()
     if _on_colab() and os.path.isdir(DRIVE):
         return DRIVE / NAME
+    return _user_folder()
+
+
+def _user_folder():
     from platformdirs import user_data_path
 
     return user_data_path(NAME, appauthor=False)
@@ -71,7 +78,12 @@ def read() -> dict[str, dict]:
     Raises `CourseError` if there is a file that cannot be read, or that is not one of this course.
     """
     place = folder()
-    return {} if place is None else _load(place / FILE)
+    if place is None:
+        return {}
+    if place.is_relative_to(DRIVE):
+        with contextlib.suppress(OSError), _locked(place):  # it takes over what is not there yet
+            pass
+    return _load(place / FILE)
 
 
 def _load(path):
@@ -146,16 +158,52 @@ def _locked(place) -> Iterator[None]:
     on_drive = place.is_relative_to(DRIVE)
     lock = pathlib.Path(tempfile.gettempdir()) / f"{NAME}.lock" if on_drive else place / "progress.lock"
     with FileLock(lock, timeout=WAIT, poll_interval=0.01):
+        if on_drive:
+            _take_over(place)
         yield
 
 
-def _write(path, exercises):
+def _take_over(place):
+    """Add what this runtime noted before Drive was mounted to what Drive has, and delete it here.
+
+    Interrupted between the two, it adds nothing twice: the file on Drive says what it has taken over.
+    """
+    local = _user_folder()
+    if not (local / FILE).exists():
+        return
+    with contextlib.suppress(CourseError, OSError), _locked(local):
+        mark = hashlib.sha256((local / FILE).read_bytes()).hexdigest()
+        fresh, exercises = _load(local / FILE), _load(place / FILE)
+        if not exercises or json.loads((place / FILE).read_text(encoding="utf8")).get("taken_over") != mark:
+            for number, entry in fresh.items():
+                exercises[number] = _together(exercises[number], entry) if number in exercises else entry
+            _write(place / FILE, exercises, taken_over=mark)
+        (local / FILE).unlink()
+
+
+def _together(one, other):
+    """Two entries of an exercise as one."""
+    early, late = sorted((one, other), key=lambda entry: entry["last"])
+    passed = [entry["passed"] for entry in (one, other) if entry["passed"] is not None]
+    mistakes = collections.Counter(early["mistakes"])
+    mistakes.update(late["mistakes"])
+    return {
+        "attempts": early["attempts"] + late["attempts"],
+        "failed": late["failed"] + (early["failed"] if late["passed"] is None else 0),
+        "first": min(early["first"], late["first"]),
+        "last": late["last"],
+        "passed": min(passed, default=None),
+        "mistakes": dict(mistakes),
+    }
+
+
+def _write(path, exercises, **more):
     """Written beside and renamed, so that whatever interrupts this leaves a whole file."""
     beside = path.with_name(f"{path.name}.part")
     try:
         with open(beside, "w", encoding="utf8", opener=_for_the_user_alone) as file:
             # dumps, since dump is ten times slower
-            file.write(json.dumps({"format": FORMAT, "exercises": exercises}, ensure_ascii=False))
+            file.write(json.dumps({"format": FORMAT, "exercises": exercises} | more, ensure_ascii=False))
         os.replace(beside, path)
     except BaseException:
         beside.unlink(missing_ok=True)

@@ -388,6 +388,70 @@ def test_on_colab_it_is_on_drive_once_that_is_mounted(elsewhere, monkeypatch, si
     assert attempts.folder() == elsewhere / "named"
 
 
+@pytest.fixture
+def before_and_after(elsewhere, monkeypatch):
+    """A runtime of Colab: two attempts before Drive is mounted, and an older one on Drive; the local file."""
+    monkeypatch.setenv("COLAB_RELEASE_TAG", "release")
+    attempts.record("7.1", False, TRIPLED)
+    attempts.record("7.2", True)
+    drive = elsewhere / "MyDrive" / attempts.NAME
+    drive.mkdir(parents=True)
+    old = {"7.1": entry(number=2, failed=2, **{TRIPLED: 1})}
+    (drive / attempts.FILE).write_text(json.dumps({"format": 1, "exercises": old}), encoding="utf8")
+    return elsewhere / "data" / attempts.NAME / attempts.FILE
+
+
+def test_mounting_drive_later_takes_over_what_was_noted_before(before_and_after):
+    local = json.loads(before_and_after.read_text(encoding="utf8"))["exercises"]
+    for _ in range(2):
+        kept = attempts.read()
+        assert kept["7.2"] == local["7.2"]
+        assert kept["7.1"] == {
+            "attempts": 3,
+            "failed": 3,
+            "first": "2026-11-01T09:00:00+00:00",
+            "last": local["7.1"]["last"],
+            "passed": None,
+            "mistakes": {TRIPLED: 2},
+        }
+    assert not before_and_after.exists()
+    assert attempts.record("7.1", False) == 4 and attempts.read()["7.1"]["attempts"] == 4
+
+
+def test_recording_and_resetting_take_over_too(before_and_after):
+    assert attempts.record("7.1", False) == 4
+    attempts.reset()
+    assert attempts.read() == {} and not before_and_after.exists()
+
+
+def test_interrupted_it_takes_nothing_over_twice(before_and_after, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pathlib.Path, "unlink", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            attempts.read()
+    assert before_and_after.exists()
+    assert attempts.read()["7.1"]["attempts"] == 3 and not before_and_after.exists()
+
+
+def test_a_local_file_that_cannot_be_read_stays_where_it_is(before_and_after):
+    before_and_after.write_text("mine", encoding="utf8")
+    assert attempts.record("7.1", True) == 0
+    assert attempts.read()["7.1"]["attempts"] == 3
+    assert before_and_after.read_text(encoding="utf8") == "mine"
+
+
+def test_two_files_of_one_exercise_as_one():
+    passed = entry(passed=True, number=3, last="2026-11-03T09:00:00+00:00")
+    later = entry(number=2, failed=2, last="2026-11-04T09:00:00+00:00", **{TRIPLED: 1})
+    assert attempts._together(later, passed) == later | {"attempts": 5, "passed": passed["passed"]}
+    again = later | {"passed": "2026-11-04T08:00:00+00:00", "failed": 1}
+    found = attempts._together(passed | {"failed": 9}, again)
+    assert (found["failed"], found["passed"]) == (1, passed["passed"])
+
+
 def test_a_kernel_of_nbval_keeps_nothing():
     manager, client = start_new_kernel(kernel_name=CURRENT_ENV_KERNEL_NAME, stderr=subprocess.DEVNULL)
     printed = []
