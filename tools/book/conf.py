@@ -32,9 +32,9 @@ html_theme_options = {
 html_copy_source = False
 html_show_sourcelink = False
 html_extra_path = []
-html_static_path = [str(HERE / "book.css"), str(HERE / "quiz.js")]
+html_static_path = [str(HERE / "book.css"), str(HERE / "book.js"), str(HERE / "quiz.js")]
 html_css_files = ["book.css"]
-html_js_files = [("quiz.js", {"defer": "defer"})]
+html_js_files = [("book.js", {"priority": 100}), ("quiz.js", {"defer": "defer"})]
 mathjax_path = "mathjax/tex-svg.js"
 mathjax3_config = {"options": {"enableMenu": False}}
 

@@ -1,5 +1,4 @@
-"""Which figures keep their colours on a dark page: heat maps and photographs, where dark and light mean
-something.
+"""Which figures keep their colours on a dark page: those in which dark and light mean something.
 
 Every other figure is drawn on white with few colours; `book.css` turns it dark by inverting its lightness.
 """
@@ -22,8 +21,7 @@ def keeps_its_colours(source: str, png: bytes, sources: Iterable[str] = ()) -> b
 
     `source` is the code of the cell that shows it, `png` the picture, `sources` the code of all cells of the
     lesson. True if the code, or a function of the lesson that it calls, draws numbers as shades, or if more
-    than a fifth of the picture has other colours than its eight most frequent ones (words with shades,
-    photographs).
+    than a fifth of the picture has other colours than its eight most frequent ones (photographs).
 
     Raises `PIL.UnidentifiedImageError` if `png` is no picture.
     """

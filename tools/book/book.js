@@ -1,0 +1,43 @@
+// In the head, before anything is painted: the theme that was chosen, or else the system's. The theme itself sets
+// the system's only after the page is there, and a dark page would flash white.
+"use strict";
+
+const root = document.documentElement;
+if (!["light", "dark"].includes(root.dataset.mode)) {
+  root.dataset.mode = "auto";
+  root.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+}
+
+// What the theme's and myst-nb's pages lack for those who hear them or use no mouse.
+const repair = () => {
+  // A button's name has to hold the words on it: https://github.com/pydata/pydata-sphinx-theme/issues
+  document.querySelectorAll("button[aria-label]").forEach((button) => {
+    if (button.textContent.trim()) button.removeAttribute("aria-label");
+  });
+  // What scrolls has to be in reach of the keyboard.
+  document.querySelectorAll("pre, .table-scroll, mjx-container[display]").forEach((box) => {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  });
+};
+
+document.addEventListener("DOMContentLoaded", () => {
+  // A wide table scrolls in a box of its own.
+  document.querySelectorAll("article table").forEach((table) => {
+    if (table.closest(".table-scroll, .pst-scrollable-table-container")) return;
+    const box = document.createElement("div");
+    box.className = "table-scroll";
+    table.replaceWith(box);
+    box.append(table);
+  });
+  repair();
+});
+addEventListener("load", repair);
+addEventListener("resize", repair);
+
+// Print everything that is folded, and fold it again.
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details:not([open])")];
+  opened.forEach((details) => (details.open = true));
+});
+addEventListener("afterprint", () => opened.forEach((details) => (details.open = false)));
