@@ -1,0 +1,49 @@
+"""The book that `make book` made, served on loopback, and one Chromium for all tests."""
+
+import functools
+import http.server
+import pathlib
+import shutil
+import threading
+
+import pytest
+from playwright import sync_api as playwright
+
+import notebooks
+
+BOOK = notebooks.ROOT / "build" / "book" / "en" / "html"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="session")
+def address():
+    """Where the book is served, such as "http://127.0.0.1:41234"."""
+    assert BOOK.is_dir(), "the book is not there: type  make book"
+    handler = functools.partial(Quiet, directory=BOOK)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not path:
+        pytest.skip("no Chromium here")
+    with playwright.sync_playwright() as it:
+        browser = it.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def names():
+    """The names of all pages."""
+    assert BOOK.is_dir(), "the book is not there: type  make book"
+    return sorted(pathlib.Path(path).name for path in BOOK.glob("*.html"))

@@ -1,0 +1,151 @@
+"""The book in Chromium: no barrier that axe finds, nothing from another host, quizzes, search, keyboard."""
+
+import importlib.metadata
+
+import pytest
+from conftest import BOOK
+
+AXE = next(f for f in importlib.metadata.files("axe-playwright-python") if f.name == "axe.min.js").locate()
+# Rules about how a page is best made (landmarks, order of headings) count too: nothing is left out.
+RUN = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations.map(
+  found => `${found.id}: ${found.nodes.length} times, ${found.nodes[0].html.slice(0, 200)}`)"""
+OPEN = "document.querySelectorAll('details').forEach(details => details.open = true)"
+LARGEST = 1_000_000  # bytes of a page without its figures
+
+
+@pytest.fixture(scope="module", params=["light", "dark"])
+def theme(request):
+    return request.param
+
+
+@pytest.fixture(scope="module", params=[1280, 390])
+def page(request, browser, theme):
+    """A page of Chromium's, in one theme and of one width; all requests are noted in `asked`."""
+    size = {"width": request.param, "height": 900}
+    context = browser.new_context(viewport=size, color_scheme=theme, reduced_motion="reduce")
+    page = context.new_page()
+    page.asked, page.faults = [], []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    yield page
+    context.close()
+
+
+def test_no_page_has_a_barrier_scrolls_sideways_or_asks_another_host(page, theme, address, names):
+    found = {}
+    for name in names:
+        page.goto(f"{address}/{name}", wait_until="load")
+        page.wait_for_function("!window.MathJax || MathJax.startup?.promise === undefined || true")
+        assert page.evaluate("document.documentElement.dataset.theme") == theme
+        page.add_script_tag(path=AXE)
+        shut = page.evaluate(RUN)
+        page.evaluate(OPEN)
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if bad := [*shut, *page.evaluate(RUN), *(["sideways"] if wide > 0 else [])]:
+            found[name] = sorted(set(bad))
+    assert not found
+    assert not page.faults
+    assert {url for url in page.asked if not url.startswith((address, "data:", "blob:"))} == set()
+
+
+def test_every_page_is_small_and_its_figures_are_lazy(names):
+    for name in names:
+        assert (BOOK / name).stat().st_size < LARGEST, name
+        text = (BOOK / name).read_text(encoding="utf8")
+        figures = [tag for tag in text.split("<img")[1:] if "_images/" in tag.partition(">")[0]]
+        assert all('loading="lazy"' in tag.partition(">")[0] for tag in figures), name
+
+
+@pytest.fixture
+def lesson(browser, address):
+    page = browser.new_page()
+    page.goto(f"{address}/04_losses.html")
+    yield page
+    page.close()
+
+
+def test_a_quiz_says_what_is_right_and_why(lesson):
+    quiz = lesson.locator("fieldset.quiz").first
+    assert lesson.locator("fieldset.quiz").count() == 5
+    assert "double all logits" in quiz.locator("legend").inner_text()
+    status = quiz.get_by_role("status")
+    assert status.inner_text() == ""
+    quiz.get_by_label("B. Both stay.").check()
+    assert status.inner_text().startswith("Wrong: cross-entropy reads probabilities")
+    quiz.get_by_label("A. Accuracy stays").check()
+    assert "no logit changes its sign" in status.inner_text() and "Right" in status.inner_text()
+
+
+def test_the_keyboard_alone_answers_a_quiz_and_opens_code(lesson):
+    quiz = lesson.locator("fieldset.quiz").nth(1)
+    quiz.get_by_role("radio").first.focus()
+    lesson.keyboard.press("ArrowDown")
+    assert quiz.get_by_role("status").inner_text() == ""  # arrows move, Space chooses
+    lesson.keyboard.press("Space")
+    assert "Right" in quiz.get_by_role("status").inner_text()
+    folded = lesson.locator("details.hide summary").first
+    folded.focus()
+    lesson.keyboard.press("Enter")
+    assert lesson.locator("details.hide").first.get_attribute("open") is not None
+
+
+def test_tab_reaches_everything_in_order(browser, address):
+    page = browser.new_page()
+    page.goto(f"{address}/01_tensors.html")
+    reached = set()
+    for _ in range(400):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate(
+                "(document.activeElement.closest('nav, aside, header, article') ?? document.body).nodeName"
+            )
+            + " "
+            + page.evaluate("document.activeElement.nodeName")
+        )
+    page.close()
+    names = {name.split(" ")[1] for name in reached}
+    assert names >= {"A", "BUTTON", "SUMMARY", "INPUT"}
+
+
+def test_without_javascript_the_choices_stay(browser, address):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{address}/04_losses.html")
+    choice = page.locator("details", has_text="B. Both stay.").last
+    assert "Wrong" in choice.inner_text() or choice.locator("p").count() == 1
+    context.close()
+
+
+def test_search_finds_a_lesson_and_an_error(browser, address):
+    page = browser.new_page()
+    for words, wanted in (
+        ("gradcheck", "03_autograd"),
+        ("retain_grad", "errors"),
+        ("perplexity", "glossary"),
+    ):
+        page.goto(f"{address}/search.html?q={words}")
+        page.wait_for_selector("#search-results li a")
+        page.wait_for_function(
+            "!document.querySelector('#search-results .search-summary')?.textContent.endsWith('...')"
+        )
+        links = page.locator("#search-results li a").evaluate_all("links => links.map(link => link.href)")
+        assert any(wanted in link for link in links), (words, links)
+    page.close()
+
+
+def test_the_first_paint_comes_within_a_second_on_a_slow_processor(browser, address):
+    context = browser.new_context()
+    page = context.new_page()
+    client = context.new_cdp_session(page)
+    client.send("Emulation.setCPUThrottlingRate", {"rate": 4})
+    times = []
+    for name in ("index.html", "06_training.html"):
+        paints = []
+        for _ in range(5):  # the best of five: what else runs here slows a load, and nothing makes it faster
+            page.goto(f"{address}/{name}", wait_until="load")
+            paints.append(
+                page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+            )
+        times.append(min(paints))
+    context.close()
+    assert max(times) < 1000, times
