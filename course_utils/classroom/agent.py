@@ -120,6 +120,8 @@ def _limit(memory: int) -> None:
         (resource.RLIMIT_NPROC, 1000),  # threads count; it does not bind root
         (resource.RLIMIT_AS, 3 * memory),
     ]:
+        hard = resource.getrlimit(kind)[1]
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(kind, (most, most))
 
 

@@ -10,6 +10,7 @@ submission, source and seed is not marked again.
 
 import ast
 import concurrent.futures
+import contextlib
 import copy
 import dataclasses
 import hashlib
@@ -62,6 +63,7 @@ def grade(course: pathlib.Path, name: str, at_once: int = 2, limits: jail.Limits
     """
     import nbformat
 
+    course = course.resolve()  # nbgrader changes the working directory, under all threads
     source = course / "source" / name / f"{name}.ipynb"
     if not jail.name_is_safe(name) or not source.is_file():
         raise CourseError(
@@ -91,7 +93,8 @@ def grade(course: pathlib.Path, name: str, at_once: int = 2, limits: jail.Limits
         assignment = Assignment(course, name, config, book, judge, prepared, bwrap, limits, lock)
         _need_generated(assignment)
         rows = []
-        with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        here = contextlib.chdir(os.getcwd())  # and back to it
+        with here, concurrent.futures.ThreadPoolExecutor(at_once) as pool:
             runs = [pool.submit(_row, assignment, student) for student in students]
             try:
                 for run in concurrent.futures.as_completed(runs):

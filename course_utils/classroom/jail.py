@@ -5,6 +5,7 @@ solutions; no network, no other process, no home, no other file of this machine.
 """
 
 import compileall
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -135,10 +136,11 @@ def run(
         start_new_session=True,
         cwd=out,
     )
+    seen: set[psutil.Process] = set()
     try:
-        return _watch(process, out, limits)
+        return _watch(process, out, limits, seen)
     finally:
-        _end(process, out)
+        _end(process, out, seen)
 
 
 def _site_packages() -> list[str]:
@@ -172,8 +174,8 @@ def _plain(course, notebook, out):
     return [os.path.realpath(sys.executable), "-m", "course_utils.classroom.agent", str(notebook)]
 
 
-def _watch(process, out, limits) -> str:
-    """Wait until the process ends or goes beyond a limit."""
+def _watch(process, out, limits, seen) -> str:
+    """Wait until the process ends or goes beyond a limit; `seen` gets every process that it had."""
     end = time.monotonic() + limits.seconds
     while True:
         try:
@@ -183,54 +185,64 @@ def _watch(process, out, limits) -> str:
             pass
         if time.monotonic() > end:
             return f"stopped after {limits.seconds} seconds"
-        sizes = _sizes(process.pid)
-        if len(sizes) > limits.processes:
+        below = _below(process.pid)
+        seen.update(below)
+        if len(below) > limits.processes:
             return f"stopped at more than {limits.processes} processes"
-        if sum(sizes) > limits.memory:
+        if sum(map(_memory, below)) > limits.memory:
             return f"stopped at more than {limits.memory / 1e9:g} GB of memory"
-        with os.scandir(out) as entries:
-            files = [
-                entry.stat(follow_symlinks=False).st_size
-                for _, entry in zip(range(10_000), entries, strict=False)
-            ]
-        if len(files) > limits.files or sum(files) > limits.disk:
+        if _too_full(out, limits):
             return f"stopped at more than {limits.disk / 1e6:g} MB or {limits.files} files"
 
 
-def _sizes(pid: int) -> list[int]:
-    """The memory of each process below `pid`, bytes that it shares with none."""
-    sizes = []
+def _below(pid: int) -> list[psutil.Process]:
     try:
-        for child in psutil.Process(pid).children(recursive=True):
-            try:
-                memory = child.memory_info()
-                sizes.append(memory.rss - getattr(memory, "shared", 0))
-            except psutil.Error:  # it has just ended
-                continue
-    except psutil.Error:
-        return sizes
-    return sizes
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:  # it has just ended
+        return []
 
 
-def _end(process, out):
-    """End everything that `process` started: the first process of its namespace takes all others with it."""
+def _memory(process: psutil.Process) -> int:
+    """The bytes that it shares with no other process."""
     try:
-        below = psutil.Process(process.pid).children(recursive=True)
+        memory = process.memory_info()
     except psutil.Error:
-        below = []
-    for child in below:
+        return 0
+    return memory.rss - getattr(memory, "shared", 0)
+
+
+def _too_full(out: pathlib.Path, limits: Limits) -> bool:
+    """Whether more is in `out` than may be, or a folder in which nobody can look."""
+    files, size, folders = 0, 0, [str(out)]
+    while folders:
         try:
-            child.kill()
-        except psutil.Error:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    with contextlib.suppress(FileNotFoundError):  # just removed
+                        size += entry.stat(follow_symlinks=False).st_size
+                    files += 1
+                    if files > limits.files or size > limits.disk:
+                        return True
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+        except FileNotFoundError:
             continue
+        except OSError:  # a path that is too long, or no permission: made to hide something
+            return True
+    return False
+
+
+def _end(process, out, seen):
+    """End everything that `process` started: the first process of its namespace takes all others with it."""
+    for child in seen.union(_below(process.pid)):
+        with contextlib.suppress(psutil.Error):
+            child.kill()
     process.kill()
     process.wait()
     for other in psutil.process_iter():  # without a namespace: what made itself independent
-        try:
+        with contextlib.suppress(psutil.Error):
             if other.environ().get("COURSE_HANDED_IN") == str(out):
                 other.kill()
-        except psutil.Error:
-            continue
 
 
 def name_is_safe(name: str) -> bool:

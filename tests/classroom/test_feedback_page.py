@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import pathlib
 import re
+import time
 
 import classes
 import nbformat
@@ -19,12 +21,16 @@ def page(tmp_path_factory):
     """The page of a submission whose author wrote into a cell what a browser should not run."""
     course = tmp_path_factory.mktemp("course")
     book = classes.make(course)
+    classes.submit(course, "li", book)
     book.cells.append(nbformat.v4.new_markdown_cell(ELSEWHERE))
     classes.submit(course, "anna", book)
-    with pytest.MonkeyPatch.context() as patch:  # its answers are not run here
-        for name in ("prepare", "trial", "run"):
-            patch.setattr(jail, name, lambda *_: "")
-        grade(course, classes.NAME)
+    with pytest.MonkeyPatch.context() as patch:  # no answer is run here
+        for name, answer in {"prepare": None, "trial": None, "run": ""}.items():
+            patch.setattr(jail, name, lambda *_, answer=answer: time.sleep(1) or answer)
+        patch.chdir(course.parent)
+        rows = grade(pathlib.Path(course.name), classes.NAME)
+        assert pathlib.Path.cwd() == course.parent  # nbgrader works in the course's folder
+    assert [(row["student"], row["ended"]) for row in rows] == [("anna", ""), ("li", "")]
     path = course / "feedback" / "anna" / classes.NAME / f"{classes.NAME}.html"
     return path.read_text(encoding="utf8")
 

@@ -1,6 +1,9 @@
-"""Nobody is marked down because of where the course is installed, or because the jail starts nothing."""
+"""The jail, and the plain process without bubblewrap: nobody is marked down by them, and both hold limits."""
+
+import time
 
 import nbformat
+import psutil
 import pytest
 
 from course_utils.classroom import jail
@@ -42,3 +45,47 @@ def test_packages_below_tmp_are_there(prepared, bwrap, tmp_path, monkeypatch):
     assert jail.run(prepared, tmp_path / "notebook.ipynb", out, jail.Limits(), bwrap) == ""
     executed = nbformat.read(out / "executed.ipynb", as_version=4)
     assert executed.cells[0].outputs[0].text == "found\n"
+
+
+def run(prepared, tmp_path, bwrap, code, **limits):
+    """Run a cell; why it was stopped."""
+    (tmp_path / "out").mkdir()
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    nbformat.write(book, tmp_path / "notebook.ipynb")
+    return jail.run(prepared, tmp_path / "notebook.ipynb", tmp_path / "out", jail.Limits(**limits), bwrap)
+
+
+FILLED = """
+import os, subprocess, sys, time
+sleep = [sys.executable, "-c", "import time; time.sleep(876543)"]
+subprocess.Popen(sleep, env={}, start_new_session=True)
+time.sleep(2)
+os.makedirs(f"{os.environ['COURSE_HANDED_IN']}/a/b")
+for n in range(20):
+    open(f"{os.environ['COURSE_HANDED_IN']}/a/b/{n}", "wb").write(bytes(1_000_000))
+while True:
+    try:
+        time.sleep(1000)
+    except BaseException:
+        pass
+"""
+
+
+def test_folders_in_folders_count_and_nothing_goes_on(prepared, bwrap, tmp_path):
+    why = run(prepared, tmp_path, bwrap, FILLED, disk=10_000_000, cell_seconds=250)
+    assert why == "stopped at more than 10 MB or 500 files"
+    time.sleep(0.1)
+    left = [
+        process for process in psutil.process_iter(["cmdline"]) if "876543" in str(process.info["cmdline"])
+    ]
+    assert left == []
+
+
+def test_a_kernel_that_leaves_is_told(prepared, tmp_path):
+    assert run(prepared, tmp_path, None, "import os; os._exit(0)") == ""
+    assert (tmp_path / "out" / "ended.txt").read_text(encoding="utf8") == "the kernel ended"
+
+
+def test_without_the_program_there_is_no_bubblewrap(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert jail.bubblewrap() is None
