@@ -2,7 +2,10 @@
 
 import math
 import os
+import random
 import re
+import subprocess
+import sys
 import time
 import types
 
@@ -193,6 +196,60 @@ def test_a_killed_process_resumes_bit_for_bit(own, program, step):
     assert own.start(program, "killed").wait(timeout=300) == 0
     ends = [torch.load(program / name / "final.pt", weights_only=True) for name in ("whole", "killed")]
     assert own.same(*ends)
+
+
+SAVES = """
+import torch
+from checkpoint import Checkpoint
+model = torch.nn.Linear(300, 300)
+saved = Checkpoint("checkpoint.pt", {"model": model})
+print("ready", flush=True)
+for step in range(saved.load() + 1, 10**9):
+    torch.nn.init.constant_(model.weight, step)
+    saved.save(step)
+    print(step, flush=True)
+"""
+# One process starts many: importing torch takes longer than all that is measured here.
+STARTS = """
+import os, signal, sys, time, torch
+torch.set_num_threads(1)  # threads do not survive a fork
+for wait in map(float, sys.argv[1:]):
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(write, 1)
+        exec(open("saves.py").read())
+    os.close(write)
+    with os.fdopen(read) as said:
+        said.readline()
+        time.sleep(wait)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        last = ([0] + said.read().split())[-1]
+    found = torch.load("checkpoint.pt", weights_only=True) if os.path.exists("checkpoint.pt") else None
+    half = os.path.exists("checkpoint.pt.tmp")
+    step = found["step"] if found else 0
+    whole = found is None or bool((found["parts"]["model"]["weight"] == step).all())
+    print(last, step, whole, half, flush=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_killed_at_any_moment_of_a_save_the_last_whole_checkpoint_is_loaded(program):
+    (program / "saves.py").write_text(SAVES, encoding="utf8")
+    rng = random.Random(6)
+    waits = [f"{rng.random() / 50:.4f}" for _ in range(20)]
+    command = [sys.executable, "-c", STARTS, *waits]
+    done = subprocess.run(command, cwd=program, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    before, halves = 0, 0
+    for line in done.stdout.splitlines():
+        said, step, whole, half = line.split()
+        assert whole == "True"  # all of a state, and of the step that it says
+        assert max(before, int(said)) <= int(step) <= max(before, int(said)) + 1
+        before, halves = int(step), halves + (half == "True")
+    assert len(done.stdout.splitlines()) == 20 and before > 20
+    assert halves  # at least one kill came while a checkpoint was being written
 
 
 def test_a_program_that_dies_early_is_reported_and_not_waited_for(own, tmp_path):
