@@ -65,12 +65,13 @@ def test_the_fields_of_a_template_are_kept():
     assert tool.broken("got {got}", "得到 {got", [tool.TEMPLATE])
 
 
-def test_a_refusal_names_file_and_line(tmp_path, monkeypatch):
+def test_a_refusal_names_file_and_line(monkeypatch):
     monkeypatch.setattr(tool, "LOCALE", tool.ROOT / "build" / "none")
     catalogue = Catalog(locale="zh_CN")
     catalogue.add("take `x`", "取 `y`", auto_comments=MARKDOWN, lineno=7)
     (line,) = tool.problems_of(tool.Translation("zh_CN", {"00_a": catalogue}))
-    assert line.startswith("build/none/zh_CN/00_a.po:7: ") and "`" in line or "code_inline y" in line
+    lost = "code_inline x in paragraph"
+    assert line.startswith(f"build/none/zh_CN/00_a.po:7: the translation lacks {lost}"), line
 
 
 def test_code_texts_are_found_wherever_they_are_constant():
