@@ -6,8 +6,8 @@ import pytest
 from conftest import BOOK
 
 AXE = next(f for f in importlib.metadata.files("axe-playwright-python") if f.name == "axe.min.js").locate()
-# Rules about how a page is best made (landmarks, order of headings) count too: nothing is left out.
-RUN = """async () => (await axe.run(document, {resultTypes: ["violations"]})).violations.map(
+# axe's best practices (landmarks, order of headings) count too.
+RUN = """async rules => (await axe.run(document, {resultTypes: ["violations"], rules})).violations.map(
   found => `${found.id}: ${found.nodes.length} times, ${found.nodes[0].html.slice(0, 200)}`)"""
 OPEN = "document.querySelectorAll('details').forEach(details => details.open = true)"
 LARGEST = 1_000_000  # bytes of a page without its figures
@@ -31,21 +31,40 @@ def page(request, browser, theme):
     context.close()
 
 
-def test_no_page_has_a_barrier_scrolls_sideways_or_asks_another_host(page, theme, address, names):
+def test_no_page_scrolls_sideways_or_asks_another_host(page, theme, address, names):
+    wide = []
+    for name in names:
+        page.goto(f"{address}/{name}", wait_until="load")
+        assert page.evaluate("document.documentElement.dataset.theme") == theme
+        page.evaluate(OPEN)
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            wide.append(name)
+    assert not wide
+    assert not page.faults
+    assert {url for url in page.asked if not url.startswith((address, "data:", "blob:"))} == set()
+
+
+@pytest.mark.parametrize("name", ["index.html", "search.html", "teaching.html", "00_start_here.html"])
+def test_axe_finds_no_barrier(page, address, name):
+    page.goto(f"{address}/{name}", wait_until="load")
+    page.add_script_tag(path=AXE)
+    shut = page.evaluate(RUN, {})
+    page.evaluate(OPEN)
+    assert [*shut, *page.evaluate(RUN, {})] == []
+
+
+def test_axe_finds_no_barrier_on_any_page_but_for_contrast(browser, address, names):
+    """The rule of contrast takes half a minute for a lesson; the pages above have all kinds of text."""
+    page = browser.new_page()
     found = {}
     for name in names:
         page.goto(f"{address}/{name}", wait_until="load")
-        page.wait_for_function("!window.MathJax || MathJax.startup?.promise === undefined || true")
-        assert page.evaluate("document.documentElement.dataset.theme") == theme
         page.add_script_tag(path=AXE)
-        shut = page.evaluate(RUN)
         page.evaluate(OPEN)
-        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-        if bad := [*shut, *page.evaluate(RUN), *(["sideways"] if wide > 0 else [])]:
-            found[name] = sorted(set(bad))
+        if bad := page.evaluate(RUN, {"color-contrast": {"enabled": False}}):
+            found[name] = bad
+    page.close()
     assert not found
-    assert not page.faults
-    assert {url for url in page.asked if not url.startswith((address, "data:", "blob:"))} == set()
 
 
 def test_every_page_is_small_and_its_figures_are_lazy(names):
@@ -89,22 +108,19 @@ def test_the_keyboard_alone_answers_a_quiz_and_opens_code(lesson):
     assert lesson.locator("details.hide").first.get_attribute("open") is not None
 
 
-def test_tab_reaches_everything_in_order(browser, address):
+def test_tab_reaches_every_kind_of_control(browser, address):
     page = browser.new_page()
-    page.goto(f"{address}/01_tensors.html")
+    page.goto(f"{address}/index.html")
     reached = set()
-    for _ in range(400):
+    for _ in range(150):
         page.keyboard.press("Tab")
         reached.add(
-            page.evaluate(
-                "(document.activeElement.closest('nav, aside, header, article') ?? document.body).nodeName"
-            )
-            + " "
-            + page.evaluate("document.activeElement.nodeName")
+            page.evaluate("document.activeElement.className + document.activeElement.textContent.trim()")
         )
     page.close()
-    names = {name.split(" ")[1] for name in reached}
-    assert names >= {"A", "BUTTON", "SUMMARY", "INPUT"}
+    said = " | ".join(reached)
+    for control in ("search-button", "theme-switch-button", "Begin with lesson 00", "sidebar-toggle"):
+        assert control in said, said
 
 
 def test_without_javascript_the_choices_stay(browser, address):
@@ -112,24 +128,17 @@ def test_without_javascript_the_choices_stay(browser, address):
     page = context.new_page()
     page.goto(f"{address}/04_losses.html")
     choice = page.locator("details", has_text="B. Both stay.").last
-    assert "Wrong" in choice.inner_text() or choice.locator("p").count() == 1
+    choice.locator("summary").click()
+    assert "Wrong: cross-entropy reads probabilities" in choice.inner_text()
     context.close()
 
 
 def test_search_finds_a_lesson_and_an_error(browser, address):
     page = browser.new_page()
-    for words, wanted in (
-        ("gradcheck", "03_autograd"),
-        ("retain_grad", "errors"),
-        ("perplexity", "glossary"),
-    ):
+    wanted = {"gradcheck": "03_autograd", "retain_grad": "errors", "perplexity": "glossary"}
+    for words, name in wanted.items():
         page.goto(f"{address}/search.html?q={words}")
-        page.wait_for_selector("#search-results li a")
-        page.wait_for_function(
-            "!document.querySelector('#search-results .search-summary')?.textContent.endsWith('...')"
-        )
-        links = page.locator("#search-results li a").evaluate_all("links => links.map(link => link.href)")
-        assert any(wanted in link for link in links), (words, links)
+        page.wait_for_selector(f"#search-results li a[href*='{name}']")
     page.close()
 
 
@@ -141,7 +150,7 @@ def test_the_first_paint_comes_within_a_second_on_a_slow_processor(browser, addr
     times = []
     for name in ("index.html", "06_training.html"):
         paints = []
-        for _ in range(5):  # the best of five: what else runs here slows a load, and nothing makes it faster
+        for _ in range(2):  # the better of two: what else runs here slows a load, and nothing makes it faster
             page.goto(f"{address}/{name}", wait_until="load")
             paints.append(
                 page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")

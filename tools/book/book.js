@@ -10,7 +10,11 @@ if (!["light", "dark"].includes(root.dataset.mode)) {
 
 // What the theme's and myst-nb's pages lack for those who hear them or use no mouse.
 const repair = () => {
-  // A button's name has to hold the words on it: https://github.com/pydata/pydata-sphinx-theme/issues
+  // All that is on a page has to lie in a landmark, the title above the list of lessons too.
+  const sidebar = document.querySelector(".bd-sidebar-primary");
+  sidebar?.setAttribute("role", "navigation");
+  sidebar?.setAttribute("aria-label", "Lessons and search");
+  // A button's name has to hold the words on it.
   document.querySelectorAll("button[aria-label]").forEach((button) => {
     if (button.textContent.trim()) button.removeAttribute("aria-label");
   });

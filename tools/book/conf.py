@@ -44,7 +44,7 @@ def setup(app):
     app.config.html_static_path.append(str(source / "static"))
     app.config.html_extra_path.append(str(source / "extra"))
     app.connect("config-inited", _search)
-    app.connect("html-page-context", _caption_once)
+    app.connect("html-page-context", _figures)
 
 
 def _search(app, config):
@@ -54,7 +54,8 @@ def _search(app, config):
         app.add_search_language(Chinese)
 
 
-def _caption_once(app, pagename, templatename, context, doctree):
-    """A figure's caption says what its alt text says: let a screen reader read one of them."""
+def _figures(app, pagename, templatename, context, doctree):
+    """Load figures when they come near, and let a screen reader read a figure's text once: alt or caption."""
     if "body" in context:
-        context["body"] = context["body"].replace("<figcaption>", '<figcaption aria-hidden="true">')
+        body = context["body"].replace("<figcaption>", '<figcaption aria-hidden="true">')
+        context["body"] = body.replace("<img ", '<img loading="lazy" ')
