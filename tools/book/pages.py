@@ -95,11 +95,19 @@ def lesson_table(shown, stored):
 
 
 def lesson_map(shown, stored):
-    """An SVG on one line: a lesson a row, an arc from each lesson to those it builds on."""
+    """An SVG on one line: a lesson a row, an arc from each lesson to those it builds on.
+
+    A lesson that is reached by way of another has no arc of its own; the table has all.
+    """
     places = {name[:2]: ROW * (row + 0.5) for row, name in enumerate(shown)}
+    needs = {name[:2]: set(builds_on(notebook)) for name, notebook in stored.items()}
+    all_needs = {}  # what it builds on, and what that builds on: lessons build on earlier ones alone
+    for number, own in needs.items():
+        all_needs[number] = own.union(*(all_needs[before] for before in own))
     drawn, x = [], LEFT - 18
     for name in shown:
-        for before in builds_on(stored[name]):
+        own = needs[name[:2]]
+        for before in sorted(own - set().union(*(all_needs[other] for other in own))):
             top, bottom = places[before], places[name[:2]]
             bend = x - min(18 + 18 * math.sqrt((bottom - top) / ROW - 1), LEFT - 26)
             drawn.append(f'<path d="M{x} {top:g}C{bend:.0f} {top:g} {bend:.0f} {bottom:g} {x} {bottom:g}"/>')
