@@ -33,7 +33,8 @@ class Page(html.parser.HTMLParser):
 
     def __init__(self, path):
         super().__init__()
-        self.loads, self.links, self.ids, self.pictures, self.captions = [], [], set(), [], 0
+        self.loads, self.links, self.ids, self.pictures, self.captions = [], [], set(), [], []
+        self.in_caption = False
         self.feed(path.read_text(encoding="utf8"))
 
     def handle_starttag(self, tag, attributes):
@@ -44,7 +45,16 @@ class Page(html.parser.HTMLParser):
             self.links.append(found.get("href") or "")
         if tag == "img" and found["src"].startswith("_images/"):
             self.pictures.append(found["alt"])
-        self.captions += tag == "figcaption"
+        if tag == "figcaption":
+            self.in_caption = True
+            self.captions.append("")
+
+    def handle_endtag(self, tag):
+        self.in_caption = self.in_caption and tag != "figcaption"
+
+    def handle_data(self, data):
+        if self.in_caption:
+            self.captions[-1] += data
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +104,9 @@ def test_a_lesson_offers_the_stored_notebook_and_every_figure_says_what_it_shows
     assert (BOOK / "notebooks" / path.name).read_bytes() == path.read_bytes()
     outputs = [out for cell in nbformat.read(path, as_version=4).cells for out in cell.get("outputs", [])]
     alts = [out.metadata["image/png"]["alt"] for out in outputs if "image/png" in out.get("data", {})]
-    assert page.pictures == alts and page.captions == len(alts)
+    assert page.pictures == alts
+    typed = [re.sub("[‘’“”]", lambda quote: "'" if quote[0] in "‘’" else '"', text) for text in page.captions]
+    assert [text.strip().removesuffix("#") for text in typed] == alts
 
 
 def test_without_an_address_nothing_leads_to_colab_or_an_editor(pages):

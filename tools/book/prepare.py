@@ -171,7 +171,7 @@ def _code(cell, name, sources):
         made.outputs = [output for output in cell.outputs if not _is_caption(output, alt)]
         made.metadata["mystnb"] = {
             "image": {"alt": alt},
-            "figure": {"caption": re.sub(r"([^\w\s])", r"\\\1", alt, flags=re.ASCII)},
+            "figure": {"caption": re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", alt)},
         }
         if keeps_its_colours(cell.source, base64.b64decode(drawn[0].data["image/png"]), sources):
             made.metadata["mystnb"]["image"]["classes"] = "keep-colours"
