@@ -15,7 +15,7 @@ import course_utils
 
 ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / "course_utils"
-EXTRAS = {"service": "service", "classroom": "class"}  # a folder -> the extra that it needs
+EXTRAS = {"service": "service", "classroom": "class", "book": "book"}  # a folder -> the extra that it needs
 NAMES = {
     "PIL": "pillow",
     "sklearn": "scikit-learn",
@@ -81,7 +81,9 @@ def test_every_package_that_is_imported_is_declared(folder):
     if folder != "course_utils":
         for name in ("requirements.txt", "tests/requirements.txt"):
             known |= declared((ROOT / name).read_text(encoding="utf8"))
-    own = {path.stem for path in [*ROOT.glob("tests/**/*.py"), *ROOT.glob("tools/*.py")]} | {"course_utils"}
+    own = {path.stem for path in [*ROOT.glob("tests/**/*.py"), *ROOT.glob("tools/**/*.py")]} | {
+        "course_utils"
+    }
     for path in (ROOT / folder).rglob("*.py"):
         extra = project["optional-dependencies"].get(EXTRAS.get(path.parent.name), [])
         allowed = known | declared("\n".join(extra))
