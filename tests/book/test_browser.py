@@ -123,6 +123,97 @@ def test_tab_reaches_every_kind_of_control(browser, address):
         assert control in said, said
 
 
+def focus(page, kind):
+    """Focus the one button of its kind that is to be seen."""
+    (button,) = (found for found in page.locator(f"button.{kind}").all() if found.is_visible())
+    button.focus()
+
+
+def test_the_keyboard_alone_changes_the_theme_which_lasts_and_never_flashes(browser, address):
+    page = browser.new_page(color_scheme="light", reduced_motion="reduce")
+    page.goto(f"{address}/04_losses.html")
+    focus(page, "theme-switch-button")
+    page.keyboard.press("Enter")
+    for _ in ("the system's", "light", "dark"):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.add_init_script("""window.seen = new Set();
+      const look = () => {
+        if (document.body) seen.add(document.documentElement.dataset.theme);
+        requestAnimationFrame(look);
+      };
+      look();""")
+    page.goto(f"{address}/05_optimizers.html", wait_until="load")
+    page.evaluate("() => new Promise(done => requestAnimationFrame(done))")
+    assert page.evaluate("[...seen]") == ["dark"]
+    page.close()
+
+
+def test_the_keyboard_alone_opens_the_lessons_and_the_contents_on_a_phone(browser, address):
+    page = browser.new_page(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
+    page.goto(f"{address}/04_losses.html")
+    for kind, link in (
+        ("secondary-toggle", "#a-loss-is-a-surprise"),
+        ("primary-toggle", "05_optimizers.html"),
+    ):
+        focus(page, kind)
+        page.keyboard.press("Enter")
+        page.locator(f"dialog[open] a[href='{link}']").wait_for()
+        page.keyboard.press("Escape")
+        page.wait_for_selector("dialog[open]", state="detached")
+        assert kind in page.evaluate("document.activeElement.className")  # where it was
+    page.keyboard.press("Enter")
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.getAttribute('href')") == "05_optimizers.html":
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/05_optimizers.html")
+    page.close()
+
+
+def test_the_button_beside_a_wide_page_hides_the_lessons_and_shows_them(browser, address):
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    page.goto(f"{address}/04_losses.html")
+    lessons = page.locator("#pst-primary-sidebar")
+    for shown in (False, True):
+        focus(page, "primary-toggle")
+        page.keyboard.press("Enter")
+        lessons.wait_for(state="visible" if shown else "hidden")
+    page.close()
+
+
+def test_the_keyboard_alone_searches(browser, address):
+    page = browser.new_page(reduced_motion="reduce")
+    page.goto(f"{address}/index.html")
+    page.keyboard.press("Control+k")
+    page.locator("dialog[open] input[type=search]").wait_for()
+    page.keyboard.type("gradcheck")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#search-results li a[href*='03_autograd']")
+    page.close()
+
+
+def test_a_dark_page_prints_in_light_colours_with_all_unfolded(browser, address):
+    page = browser.new_page(color_scheme="dark", reduced_motion="reduce")
+    page.goto(f"{address}/04_losses.html")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.locator("details:not([open])").count() == 0
+    assert page.locator(".quiz-reason").first.is_visible()
+    assert not page.locator("#pst-primary-sidebar").is_visible()
+    inverted = "[...document.images].filter(image => getComputedStyle(image).filter !== 'none').length"
+    assert page.evaluate(inverted) == 0
+    page.emulate_media(media="screen")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert page.locator("details[open]").count() == 0
+    assert page.evaluate(inverted) > 0
+    page.close()
+
+
 def test_without_javascript_the_choices_stay(browser, address):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()

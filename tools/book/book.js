@@ -18,6 +18,8 @@ const repair = () => {
   document.querySelectorAll("button[aria-label]").forEach((button) => {
     if (button.textContent.trim()) button.removeAttribute("aria-label");
   });
+  // The theme takes the focus off a button that was clicked; who uses the keyboard would be lost.
+  document.querySelectorAll("button").forEach((button) => (button.blur = () => {}));
   // What scrolls has to be in reach of the keyboard.
   document.querySelectorAll("pre, .table-scroll, mjx-container[display]").forEach((box) => {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
@@ -37,11 +39,18 @@ document.addEventListener("DOMContentLoaded", () => {
 });
 addEventListener("load", repair);
 addEventListener("resize", repair);
+addEventListener("toggle", repair, true); // what is unfolded may scroll, too
 
-// Print everything that is folded, and fold it again.
-let opened = [];
+// Print in light colours and with everything unfolded; then all is as it was.
+let folded = [];
+let screen;
 addEventListener("beforeprint", () => {
-  opened = [...document.querySelectorAll("details:not([open])")];
-  opened.forEach((details) => (details.open = true));
+  screen = root.dataset.theme;
+  root.dataset.theme = "light";
+  folded = [...document.querySelectorAll("details:not([open])")];
+  folded.forEach((details) => (details.open = true));
 });
-addEventListener("afterprint", () => opened.forEach((details) => (details.open = false)));
+addEventListener("afterprint", () => {
+  root.dataset.theme = screen;
+  folded.forEach((details) => (details.open = false));
+});

@@ -21,6 +21,7 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 myst_heading_slug_func = "pages.slug"
 suppress_warnings = ["misc.highlighting_failure"]  # of tracebacks: a backtick in a message is no mistake
+templates_path = [str(HERE / "templates")]
 html_theme = "sphinx_book_theme"
 html_theme_options = {
     "show_toc_level": 2,
