@@ -21,7 +21,8 @@ const repair = () => {
   // The theme takes the focus off a button that was clicked; who uses the keyboard would be lost.
   document.querySelectorAll("button").forEach((button) => (button.blur = () => {}));
   // What scrolls has to be in reach of the keyboard.
-  document.querySelectorAll("pre, .table-scroll, mjx-container[display]").forEach((box) => {
+  const boxes = "pre, .table-scroll, .pst-scrollable-table-container, mjx-container[display]";
+  document.querySelectorAll(boxes).forEach((box) => {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
   });
 };
