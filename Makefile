@@ -4,8 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN    := $(BIN)/python
 # Another language of the book only by the command line: the variable LANG is set nearly everywhere.
-TONGUE := $(if $(filter command,$(origin LANG)),$(LANG),en)
-BOOK   := build/book/$(TONGUE)
+LANGUAGE := $(if $(filter command,$(origin LANG)),$(LANG),en)
+BOOK   := build/book/$(LANGUAGE)
 # In a container one is often root, and JupyterLab then wants to be told so.
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
@@ -41,17 +41,17 @@ glossary: $(VENV)/test.stamp  ## write lesson 19's glossary and errors anew, or 
 	$(RUN) tools/notebooks.py glossary
 
 po: $(VENV)/test.stamp  ## write or update what translators translate, LANG=zh_CN (LESSONS="00 01", or all)
-	PYTHONUTF8=1 $(RUN) tools/translate.py po "$(filter-out en,$(TONGUE))" $(LESSONS)
+	PYTHONUTF8=1 $(RUN) tools/translate.py po "$(filter-out en,$(LANGUAGE))" $(LESSONS)
 
 notebooks-lang: $(VENV)/test.stamp  ## write the lessons in a language, LANG=zh_CN, into build/notebooks/zh_CN
-	PYTHONUTF8=1 $(RUN) tools/translate.py notebooks "$(filter-out en,$(TONGUE))"
+	PYTHONUTF8=1 $(RUN) tools/translate.py notebooks "$(filter-out en,$(LANGUAGE))"
 
 class-test: $(VENV)/class.stamp  ## add what a teacher needs, and test the class edition on nbgrader
 	COURSE_BUNDLE=1 PATH="$(abspath $(BIN)):$$PATH" $(RUN) -m pytest tests/classroom
 
 book: $(VENV)/book.stamp  ## make the course's book for the browser (LANG=zh_CN: in a translation)
-	PYTHONUTF8=1 $(RUN) tools/book/prepare.py $(if $(filter en,$(TONGUE)),notebooks,build/notebooks/$(TONGUE)) $(TONGUE)
-	PYTHONUTF8=1 $(RUN) -m sphinx -W --keep-going --quiet --jobs auto -D language=$(TONGUE) -c tools/book $(BOOK)/source $(BOOK)/html
+	PYTHONUTF8=1 $(RUN) tools/book/prepare.py $(if $(filter en,$(LANGUAGE)),notebooks,build/notebooks/$(LANGUAGE)) $(LANGUAGE)
+	PYTHONUTF8=1 $(RUN) -m sphinx -W --keep-going --quiet --jobs auto -D language=$(LANGUAGE) -c tools/book $(BOOK)/source $(BOOK)/html
 	@echo "open $(BOOK)/html/index.html, or type  make book-serve"
 
 book-serve: book  ## make the book and serve it on http://127.0.0.1:8000, to this computer alone

@@ -275,12 +275,12 @@ def error_cells(stored):
         for case in error.cases:
             means = re.split(r"(?<=[.?!]) (?=[A-Z`])", case.means)[0]
             says = f"{means} **The fix**: {case.fix}" if means else case.fix
-            cells = (_code(case.message), error.kind, says, case.place.link)
+            cells = (as_code(case.message), error.kind, says, case.place.link)
             rows.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
     return ["\n".join(rows)]
 
 
-def _code(text):
+def as_code(text):
     """Text as Markdown code, whatever backticks it has."""
     return f"`` {text} ``" if "`" in text else f"`{text}`"
 

@@ -93,8 +93,13 @@ def badge(name):
     """The line with the Colab badge of the notebook called `name`; without an address, what to do instead."""
     if not (address := repository()):
         return NO_BADGE
-    link = f"{address.replace('github.com', 'colab.research.google.com/github')}/blob/main/notebooks/{name}"
-    return f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({link})"
+    badge = "https://colab.research.google.com/assets/colab-badge.svg"
+    return f"[![Open in Colab]({badge})]({colab_link(address, name)})"
+
+
+def colab_link(address, name):
+    """Where Colab opens the notebook called `name` of the repository at `address`."""
+    return f"{address.replace('github.com', 'colab.research.google.com/github')}/blob/main/notebooks/{name}"
 
 
 def store_all(numbers=()):

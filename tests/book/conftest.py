@@ -1,5 +1,6 @@
 """The book that `make book` made, served on loopback, and one Chromium for all tests."""
 
+import contextlib
 import functools
 import http.server
 import pathlib
@@ -20,15 +21,21 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="session")
-def address():
-    """Where the book is served, such as "http://127.0.0.1:41234"."""
-    assert BOOK.is_dir(), "the book is not there: type  make book"
-    handler = functools.partial(Quiet, directory=BOOK)
+@contextlib.contextmanager
+def served(folder):
+    """Where the folder is served meanwhile, such as "http://127.0.0.1:41234"."""
+    handler = functools.partial(Quiet, directory=folder)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def address():
+    assert BOOK.is_dir(), "the book is not there: type  make book"
+    with served(BOOK) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

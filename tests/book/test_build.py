@@ -3,28 +3,21 @@
 `make book` has made it before these tests run.
 """
 
-import functools
 import html.parser
-import http.server
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
-import threading
 import urllib.parse
 
 import nbformat
 import pytest
-from playwright import sync_api as playwright
+from conftest import BOOK, served
 
 import notebooks
 
 ROOT = notebooks.ROOT
-BOOK = ROOT / "build" / "book" / "en" / "html"
 STORED = sorted(notebooks.FOLDER.glob("*.ipynb"))
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 LOADED = {"img": "src", "script": "src", "link": "href", "iframe": "src", "source": "src"}
 
 
@@ -162,38 +155,21 @@ def test_a_broken_link_fails_the_build(tmp_path, text, fault):
     assert fault in run.stderr
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-def test_chinese_is_found_in_the_browser(tmp_path):
-    if not BROWSER:
-        pytest.skip("no Chromium here")
+def test_chinese_is_found_in_the_browser(tmp_path, browser):
     text = "分词器先把文本切成小块，再查词表。The tokenizer was training."
     run = build(tmp_path / "source", text, "zh_CN")
     assert run.returncode == 0, run.stderr
-    handler = functools.partial(Quiet, directory=tmp_path / "html")
-    with (
-        http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server,
-        playwright.sync_playwright() as it,
-    ):
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser = it.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        page = browser.new_page()
-        faults = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        found = {}
+    page, faults, found = browser.new_page(), [], {}
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    with served(tmp_path / "html") as address:
         for query in ("词表", "分词器的词表", "张量", "Trained", "没有的词"):
-            page.goto(f"http://127.0.0.1:{server.server_port}/search.html?q={query}")
-            page.wait_for_function(
-                "document.querySelector('#search-results .search-summary')?.textContent.length > 0"
+            page.goto(f"{address}/search.html?q={query}")
+            page.wait_for_function(  # it has found all, and no longer adds dots to "Searching"
+                "document.querySelector('.search-summary')?.textContent && Search._pulse_status < 0"
             )
-            page.wait_for_timeout(500)
             links = page.locator("#search-results li a").evaluate_all("links => links.map(link => link.href)")
             found[query] = {pathlib.PurePosixPath(urllib.parse.urlparse(link).path).stem for link in links}
-        browser.close()
-        server.shutdown()
+    page.close()
     assert not faults
     assert found == {
         "词表": {"index"},

@@ -6,9 +6,8 @@ import jieba
 from sphinx.search.zh import SearchChinese
 
 jieba.setLogLevel("WARNING")
-jieba.dt.tmp_dir = str(
-    pathlib.Path(__file__).resolve().parents[2] / "build"
-)  # not /tmp, which others write to
+# Its cache: not in /tmp, which others write to.
+jieba.dt.tmp_dir = str(pathlib.Path(__file__).resolve().parents[2] / "build")
 
 
 class Chinese(SearchChinese):

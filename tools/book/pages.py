@@ -9,13 +9,14 @@ import urllib.parse
 
 import glossary
 
+import notebooks
+
 PARTS = {
     "Part I · PyTorch": range(0, 7),
     "Part II · Hugging Face and BERT": range(7, 14),
     "Part III · Beyond text, and responsibility": range(14, 20),
 }
 FIGURE = ("05", "Four optimizers race")  # on the front page: its lesson, the beginning of its alt text
-COST = re.compile(r"\*\*Cost\*\*: (\d+) min for the core, (\d+) min for what goes deeper")
 ROW, LEFT = 30, 150  # pixels: of a line of the map, and where its text begins
 
 FRONT = pathlib.Path(__file__).with_name("front.md")
@@ -32,8 +33,6 @@ def front_page(shown, stored, out):
 
     Raises `SystemExit` if no lesson draws that figure any more.
     """
-    import notebooks
-
     file = next(name for name in stored if name.startswith(FIGURE[0]))
     outputs = [output for cell in shown[file].cells for output in cell.get("outputs", [])]
     kept = [output for cell in stored[file].cells for output in cell.get("outputs", [])]
@@ -86,7 +85,7 @@ def lesson_table(shown, stored):
     rows = ["| no. | lesson | core | deeper | builds on |", "|---|---|---|---|---|"]
     files = {name[:2]: name for name in shown}
     for name, notebook in shown.items():
-        core, deeper = COST.search(stored[name].cells[1].source).groups()
+        core, deeper, *_ = notebooks.COST.search(stored[name].cells[1].source).groups()
         on = ", ".join(f"[{number}]({files[number]})" for number in builds_on(stored[name]))
         if not on:
             on = "all" if _said_to_build_on(stored[name]).startswith("all lessons") else "none"
@@ -114,7 +113,7 @@ def lesson_map(shown, stored):
     for name, notebook in shown.items():
         y = places[name[:2]]
         drawn.append(f'<circle cx="{LEFT - 14}" cy="{y:g}" r="5"/>')
-        core, deeper = COST.search(stored[name].cells[1].source).groups()
+        core, deeper, *_ = notebooks.COST.search(stored[name].cells[1].source).groups()
         text = html.escape(f"{name[:2]} {title(notebook)} · {core} + {deeper} min")
         drawn.append(f'<text x="{LEFT}" y="{y + 5:g}">{text}</text>')
     size = f'viewBox="0 0 500 {ROW * len(shown)}"'
@@ -135,7 +134,7 @@ def errors_page(stored):
         "that shows it. Search for the words of yours; numbers and names may differ.",
     ]
     for error in glossary.errors(stored):
-        parts.append(f"## {glossary._code(error.message)}")
+        parts.append(f"## {glossary.as_code(error.message)}")
         for case in error.cases:
             says = f"{case.means} **The fix**: {case.fix}" if case.means else case.fix
             parts.append(f"`{error.kind}`. {says} {case.place.link}")

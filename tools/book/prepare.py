@@ -18,17 +18,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT)]
 
 import glossary  # noqa: E402  (the path comes first)
-from pages import errors_page, front_page, glossary_page  # noqa: E402
+from pages import PARTS, errors_page, front_page, glossary_page  # noqa: E402
 from pictures import keeps_its_colours  # noqa: E402
 
 import notebooks  # noqa: E402
-from course_utils.classroom import lessons  # noqa: E402
+from course_utils.classroom import lessons, slides  # noqa: E402
 from course_utils.package_files import package_file  # noqa: E402
 
 BUILD = ROOT / "build" / "book"
-MATHJAX = ("django-static-mathjax", "3.2.2.1", "mathjax/static/mathjax/es5/tex-svg.js")
-MATHJAX_SHA256 = "2af9375000b5a3669be94d436ae1c61159855283cd18b3ee9817fb71c8f94c84"
-NUMBERS = range(20)
 # What a lesson's text is cut into, to leave code, formulas, links, tags and headings as they are.
 OPAQUE = re.compile(
     r"^```.*?^```|(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)|\$\$.+?\$\$|\$[^$\n]+\$|"
@@ -37,7 +34,6 @@ OPAQUE = re.compile(
 )
 NAMED = re.compile(r"\b([Ll]essons? )(\d\d)((?:(?:, and |, | and | or | to )\d\d\b)*)|第 ?(\d\d) ?课")
 LINKS = re.compile(r"^.*\]\(\.\./README\.md#lessons\).*$", re.MULTILINE)  # the page has its own
-HEADING = re.compile(r"^#{1,6} +(.+)$", re.MULTILINE)
 PAGES = {"README.md": "index.md", "TEACHING.md": "teaching.md"}
 
 
@@ -70,7 +66,8 @@ def prepare(folder, out):
         (out / name).write_text(text, encoding="utf8")
     script = out / "static" / "mathjax" / "tex-svg.js"
     script.parent.mkdir(parents=True)
-    shutil.copy(package_file(*MATHJAX, MATHJAX_SHA256), script)
+    (package, version, inside), name, sha256 = slides.MATHJAX_TEX
+    shutil.copy(package_file(package, version, f"{inside}/{name}", sha256), script)
 
 
 def translated_places(text, stored, shown):
@@ -92,13 +89,15 @@ def translated_places(text, stored, shown):
 def headings(notebook):
     """The text of every heading of a lesson, in order."""
     sources = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-    return [heading for source in sources for heading in HEADING.findall(lessons.FENCE.sub("", source))]
+    found = [glossary.HEADING.findall(lessons.FENCE.sub("", source)) for source in sources]
+    return [heading for headings in found for _, heading in headings]
 
 
 def missing_lessons(names):
     """The numbers of the lessons that are not among the names of files."""
     numbers = {name[:2] for name in names}
-    return [f"lesson {number:02}" for number in NUMBERS if f"{number:02}" not in numbers]
+    wanted = [f"{number:02}" for part in PARTS.values() for number in part]
+    return [f"lesson {number}" for number in wanted if number not in numbers]
 
 
 def made_for_the_browser(name, notebook, stored, names):
@@ -130,8 +129,7 @@ def _before_the_first_section(source, name):
     title, _, rest = source.partition("\n")
     acts = [f'<a href="notebooks/{name}" download>Download this notebook</a>']
     if address := notebooks.repository():
-        colab = address.replace("github.com", "colab.research.google.com/github")
-        acts.append(f'<a href="{colab}/blob/main/notebooks/{name}">Open in Colab</a>')
+        acts.append(f'<a href="{notebooks.colab_link(address, name)}">Open in Colab</a>')
         acts.append(f'<a href="{address}/edit/main/notebooks/{name}">Edit on GitHub</a>')
     return f'{title}\n\n<p class="acts">{" ".join(acts)}</p>\n{rest}'
 
