@@ -1,6 +1,7 @@
 """Lesson 10 on fresh inputs: steps, metrics, caches, LoRA, memory, two real processes, an own file."""
 
 import re
+import shutil
 import types
 
 import lessons
@@ -17,6 +18,7 @@ from transformers import (
     BertForSequenceClassification,
     PrinterCallback,
     Trainer,
+    TrainerState,
     TrainingArguments,
 )
 
@@ -93,6 +95,30 @@ def test_a_budget_stops_a_real_trainer(own, tmp_path):
     trainer.train()
     assert trainer.state.global_step == 3
     assert (tmp_path / "checkpoint-3").exists()
+
+
+def test_a_save_that_is_cut_off_stops_the_next_start_until_its_folder_is_deleted(own, tmp_path, monkeypatch):
+    def trainer():
+        batches = {"per_device_train_batch_size": 8, "max_steps": 12}
+        return trainer_on(tmp_path, tiny(own), 40, save_strategy="steps", save_steps=4, **batches)
+
+    def cut_off(state, path):
+        if state.global_step == 8:
+            raise KeyboardInterrupt
+        save(state, path)
+
+    save = TrainerState.save_to_json
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(TrainerState, "save_to_json", cut_off)
+        trainer().train()
+    whole, half = ({path.name for path in (tmp_path / f"checkpoint-{n}").iterdir()} for n in (4, 8))
+    assert whole - half == {"trainer_state.json"}
+    with pytest.raises(FileNotFoundError, match="checkpoint-8/trainer_state.json"):
+        trainer().train(resume_from_checkpoint=True)
+    shutil.rmtree(tmp_path / "checkpoint-8")
+    again = trainer()
+    again.train(resume_from_checkpoint=True)
+    assert again.state.global_step == 12
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2])
