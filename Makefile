@@ -6,6 +6,10 @@ RUN    := $(BIN)/python
 # Another language of the book only by the command line: the variable LANG is set nearly everywhere.
 LANGUAGE := $(if $(filter command,$(origin LANG)),$(LANG),en)
 BOOK   := build/book/$(LANGUAGE)
+# And only here: to programs it would name a locale of the system, which may have no such one.
+ifeq ($(origin LANG),command line)
+unexport LANG
+endif
 # In a container one is often root, and JupyterLab then wants to be told so.
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
@@ -49,7 +53,7 @@ notebooks-lang: $(VENV)/test.stamp  ## write the lessons in a language, LANG=zh_
 class-test: $(VENV)/class.stamp  ## add what a teacher needs, and test the class edition on nbgrader
 	COURSE_BUNDLE=1 PATH="$(abspath $(BIN)):$$PATH" $(RUN) -m pytest tests/classroom
 
-book: $(VENV)/book.stamp  ## make the course's book for the browser (LANG=zh_CN: in a translation)
+book: $(VENV)/book.stamp $(if $(filter en,$(LANGUAGE)),,notebooks-lang)  ## make the course's book for the browser (LANG=zh_CN: in a translation)
 	PYTHONUTF8=1 $(RUN) tools/book/prepare.py $(if $(filter en,$(LANGUAGE)),notebooks,build/notebooks/$(LANGUAGE)) $(LANGUAGE)
 	PYTHONUTF8=1 $(RUN) -m sphinx -W --keep-going --quiet --jobs auto -D language=$(LANGUAGE) -c tools/book $(BOOK)/source $(BOOK)/html
 	@echo "open $(BOOK)/html/index.html, or type  make book-serve"
@@ -57,7 +61,8 @@ book: $(VENV)/book.stamp  ## make the course's book for the browser (LANG=zh_CN:
 book-serve: book  ## make the book and serve it on http://127.0.0.1:8000, to this computer alone
 	$(RUN) -m http.server --bind 127.0.0.1 --directory $(BOOK)/html 8000
 
-book-test: book  ## make the book and test it in a browser (Debian's Chromium)
+book-test: book  ## make the book, also in Chinese, and test it in a browser (Debian's Chromium)
+	$(MAKE) book LANG=zh_CN
 	$(RUN) -m pytest tests/book
 
 $(VENV)/lab.stamp: requirements.txt pyproject.toml

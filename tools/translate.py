@@ -3,7 +3,8 @@
 For authors, in a checkout:
 
 - `make po LANG=zh_CN` writes `locale/zh_CN/NN_topic.po` for every lesson (LESSONS="00 01" for some), and
-  `checks.po` with what every check can say. What is translated stays; what has changed is marked fuzzy.
+  `checks.po` with what every check can say, and `book.po` with the book's own pages. What is translated
+  stays; what has changed is marked fuzzy.
 - `make notebooks-lang LANG=zh_CN` writes the lessons in that language into `build/notebooks/zh_CN`.
 
 Both refuse a translation that loses code, a formula, a link, a number or an emphasis, and compile what runs
@@ -44,7 +45,8 @@ LESSONS = ROOT / "notebooks"
 LOCALE = ROOT / "locale"  # what translators write
 COMPILED = ROOT / "course_utils" / "locale"  # what a learner's run looks up
 GENERATED = ROOT / "build" / "notebooks"
-ENGINE = "checks"  # the catalogue of what is said in every lesson
+BOOK_TOOLS = ROOT / "tools" / "book"
+ENGINE, BOOK = "checks", "book"  # the catalogues of what is said in every lesson, and of the book's own pages
 LANGUAGE = re.compile(r"[a-z]{2,3}(_[A-Z]{2})?")
 NOTE = message(
     "{share} % of this lesson's texts are translated. What is missing is in English, as are code, the titles "
@@ -54,6 +56,8 @@ HEADER = '# Translation of the course\'s lessons. See CONTRIBUTING.md, "Translat
 
 # What kind of text a message is stands beside it in the catalogue: what has to be kept depends on it.
 MARKDOWN, CLAIM, CAPTION, CHECK, TEMPLATE = "text", "claim", "caption", "check", "check, with fields"
+PAGE = "page of the book, with fields"
+NOT_IN_RUNS = {MARKDOWN, PAGE}
 # Outside of these a line needs a letter to be worth a translation: code, formulas, tags, targets of links.
 OPAQUE = re.compile(r"(`+).+?\1|\$\$.+?\$\$|\$[^$]+\$|</?[a-z][^<>]*>|\]\([^)]*\)")
 TARGET = re.compile(r"\]\(([\w.-]*\.ipynb)?#([^)\s]+)\)")
@@ -152,11 +156,11 @@ def exercise_texts(source):
     return [(text, CHECK) for text in found]
 
 
-def engine_texts(source):
+def engine_texts(source, kind=TEMPLATE):
     """The texts that a module marks by `translate(...)` or `message(...)`."""
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and node.args]
     marked = [call for call in calls if ast.unparse(call.func) in ("translate", "message")]
-    return [(text, TEMPLATE) for call in marked for text in _constants(call.args[0], {})]
+    return [(text, kind) for call in marked for text in _constants(call.args[0], {})]
 
 
 def lesson_texts(name, notebook):
@@ -171,6 +175,17 @@ def lesson_texts(name, notebook):
     return found + spoken + checked, computed
 
 
+def book_texts():
+    """All texts of the book's own pages: the front page, and what its tools write."""
+    found = []
+    front = (BOOK_TOOLS / "front.md").read_text(encoding="utf8")
+    in_markdown(front, lambda text: found.extend([(text, MARKDOWN), (text, PAGE)]) or text)
+    found = [(text, kind) for text, kind in found if not re.fullmatch(r"{\w+}", text)]
+    for path in sorted(BOOK_TOOLS.glob("*.py")):
+        found += engine_texts(path.read_text(encoding="utf8"), PAGE)
+    return found
+
+
 def course_texts():
     """{name of a catalogue: (its texts, how many are computed)}, and {file name: notebook}."""
     notebooks = glossary.lessons(LESSONS)
@@ -182,6 +197,7 @@ def course_texts():
     for file, notebook in notebooks.items():
         name = file.removesuffix(".ipynb")
         texts[name] = lesson_texts(name, notebook)
+    texts[BOOK] = book_texts(), 0
     return texts, notebooks
 
 
@@ -195,7 +211,7 @@ def kept(text, kinds):
         _count(markdown.parse(text), [], found)
     else:
         _count_plain(text, found)
-    if TEMPLATE in kinds:
+    if {TEMPLATE, PAGE} & set(kinds):
         fields = [field for _, field, _, _ in string.Formatter().parse(text) if field is not None]
         found.update(f"the field {{{field}}}" for field in fields)
         found["lines"] = text.count("\n")
@@ -306,7 +322,7 @@ def problems_of(translation):
             place = f"{path_of(translation.language, name).relative_to(ROOT).as_posix()}:{entry.lineno}"
             if wrong := broken(entry.id, entry.string, entry.auto_comments):
                 yield f"{place}: the translation {wrong}"
-            if set(entry.auto_comments) - {MARKDOWN}:
+            if set(entry.auto_comments) - NOT_IN_RUNS:
                 other, first = spoken.setdefault(entry.id, (entry.string, place))
                 if other != entry.string:
                     yield f"{place}: claims and checks need one translation everywhere; see {first}"
@@ -373,7 +389,7 @@ def compiled(translation):
     made = Catalog(locale=translation.language, creation_date=never, revision_date=never, fuzzy=False)
     for catalogue in translation.catalogues.values():
         for entry in catalogue:
-            if entry.id and done(entry) and set(entry.auto_comments) - {MARKDOWN}:
+            if entry.id and done(entry) and set(entry.auto_comments) - NOT_IN_RUNS:
                 made.add(entry.id, entry.string)
     return made
 
@@ -522,7 +538,7 @@ def main(command, language="", numbers=()):
     if command == "po":
         if unknown := set(numbers) - {name[:2] for name in texts}:
             raise SystemExit(f"there is no lesson {' '.join(sorted(unknown))}")
-        chosen = [name for name in texts if name == ENGINE or not numbers or name[:2] in numbers]
+        chosen = [name for name in texts if name in (ENGINE, BOOK) or not numbers or name[:2] in numbers]
         update(translation, texts, chosen)
         translation = read(language)
     compile_catalogue(translation)

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import http.server
-import pathlib
 import shutil
 import threading
 
@@ -13,6 +12,7 @@ from playwright import sync_api as playwright
 import notebooks
 
 BOOK = notebooks.ROOT / "build" / "book" / "en" / "html"
+CHINESE = notebooks.ROOT / "build" / "book" / "zh_CN" / "html"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -53,4 +53,12 @@ def browser():
 def names():
     """The names of all pages."""
     assert BOOK.is_dir(), "the book is not there: type  make book"
-    return sorted(pathlib.Path(path).name for path in BOOK.glob("*.html"))
+    return sorted(path.name for path in BOOK.glob("*.html"))
+
+
+@pytest.fixture(scope="session")
+def chinese():
+    """Where the Chinese book is served."""
+    assert CHINESE.is_dir(), "the Chinese book is not there: type  make book LANG=zh_CN"
+    with served(CHINESE) as address:
+        yield address

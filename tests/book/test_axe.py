@@ -53,7 +53,8 @@ def look(page, theme, width, unfolded):
     page.wait_for_function(SETTLED, arg=theme)
 
 
-def test_no_page_has_barriers_scrolls_sideways_or_asks_another_host(browser, address, names):
+def look_through(browser, address, names):
+    """Demand of the pages that none has barriers, scrolls sideways, raises an error or asks another host."""
     page = browser.new_page(reduced_motion="reduce")
     asked, faults, barriers, wide = [], [], {}, []
     page.on("request", lambda request: asked.append(request.url))
@@ -77,6 +78,15 @@ def test_no_page_has_barriers_scrolls_sideways_or_asks_another_host(browser, add
     assert not wide
     assert not faults
     assert {url for url in asked if not url.startswith((address, "data:", "blob:"))} == set()
+
+
+def test_no_page_has_barriers_scrolls_sideways_or_asks_another_host(browser, address, names):
+    look_through(browser, address, names)
+
+
+def test_no_translated_page_has_them_either(browser, chinese):
+    names = ["index.html", "00_start_here.html", "errors.html", "glossary.html", "search.html"]
+    look_through(browser, chinese, names)
 
 
 def test_pale_text_anywhere_is_found(browser, address):

@@ -4,6 +4,7 @@ import pytest
 from conftest import BOOK
 
 LARGEST = 1_000_000  # bytes of a page without its figures
+EMPTY = 150  # ms until the first paint of an empty page, with two idle cores slowed four times
 
 
 def test_every_page_is_small_and_its_figures_are_lazy(names):
@@ -163,6 +164,27 @@ def test_without_javascript_the_choices_stay(browser, address):
     context.close()
 
 
+def test_the_chinese_book_speaks_chinese_and_says_what_is_missing(browser, chinese):
+    page = browser.new_page()
+    page.goto(f"{chinese}/index.html")
+    assert page.locator("html").get_attribute("lang") == "zh-CN"
+    assert page.title() == "学习 PyTorch 与 Hugging Face"
+    assert "20 课中目前已有 1 课译成中文" in page.locator("article").inner_text()
+    parts = page.locator("#pst-primary-sidebar .caption-text").all_inner_texts()
+    assert [part[:4] for part in parts] == ["第一部分", "第二部分", "第三部分", "查阅"]
+    assert "00 从这里开始 · 95 + 35 分钟" in page.locator("svg.map").text_content()
+    page.get_by_role("link", name="从第 00 课开始").click()
+    page.wait_for_url("**/00_start_here.html")
+    assert page.locator("details.hide summary").first.inner_text().strip() == "显示代码"
+    assert "核心内容还剩" in page.locator("p.minutes").first.inner_text()
+    quiz = page.locator("fieldset.quiz").first
+    quiz.get_by_role("radio").first.check()
+    assert quiz.get_by_role("status").inner_text()
+    page.goto(f"{chinese}/search.html?q=词元")
+    page.wait_for_selector("#search-results li a[href*='00_start_here']")
+    page.close()
+
+
 def test_search_finds_a_lesson_and_an_error(browser, address):
     page = browser.new_page()
     wanted = {"gradcheck": "03_autograd", "retain_grad": "errors", "perplexity": "glossary"}
@@ -173,7 +195,7 @@ def test_search_finds_a_lesson_and_an_error(browser, address):
 
 
 def test_the_first_paint_comes_within_a_second_on_a_slow_processor(browser, address):
-    """Beyond what an empty page takes at the same time: that is Chromium's, and what else runs here."""
+    """With the processor slowed four times. Only what an empty page takes longer than usual is taken off."""
     page = browser.new_page()
     page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 4})
     page.route("**/empty.html", lambda route: route.fulfill(content_type="text/html", body="<p>Empty"))
@@ -183,11 +205,11 @@ def test_the_first_paint_comes_within_a_second_on_a_slow_processor(browser, addr
         first = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
         return page.wait_for_function(first).json_value()
 
-    for name in ("index.html", "06_training.html"):
+    for name in ("index.html", "06_training.html", "errors.html"):
         # The best of several loads: what else runs here slows a load, and nothing makes it faster.
-        for _ in range(5):
-            beyond = paint(name) - paint("empty.html")
-            if beyond < 1000:
+        for _ in range(10):
+            took = paint(name) - max(paint("empty.html") - EMPTY, 0)
+            if took < 1000:
                 break
-        assert beyond < 1000, name
+        assert took < 1000, name
     page.close()

@@ -116,20 +116,28 @@ def test_links_to_the_courses_documents_lead_to_their_pages(link, page):
     assert prepare.local_links(link) == page
 
 
-def test_links_to_colab_and_github_only_with_an_address(monkeypatch, stored):
+def links(*of):
+    return re.findall('href="(.*?)"', prepare.what_can_be_done(*of))
+
+
+def test_links_to_colab_and_github_only_with_an_address():
     name = "04_losses.ipynb"
-
-    def top():
-        return prepare.made_for_the_browser(name, stored[name], stored[name], NAMES).cells[0].source
-
-    monkeypatch.setattr(notebooks, "repository", lambda: None)
-    assert re.findall('href="(.*?)"', top()) == [f"notebooks/{name}"]
-    monkeypatch.setattr(notebooks, "repository", lambda: "https://github.com/someone/course")
-    assert re.findall('href="(.*?)"', top()) == [
+    assert links(name, None) == [f"notebooks/{name}"]
+    assert links(name, "https://github.com/someone/course") == [
         f"notebooks/{name}",
         f"https://colab.research.google.com/github/someone/course/blob/main/notebooks/{name}",
         f"https://github.com/someone/course/edit/main/notebooks/{name}",
     ]
+
+
+def test_of_a_translated_lesson_the_catalogue_is_edited_and_colab_is_left_out():
+    edit = "https://github.com/someone/course/edit/main"
+    for name, edited in (
+        ("00_start_here.ipynb", "locale/zh_CN/00_start_here.po"),
+        ("04_losses.ipynb", "notebooks/04_losses.ipynb"),  # nobody has begun to translate it
+    ):
+        found = links(name, "https://github.com/someone/course", "zh_CN")
+        assert found == [f"notebooks/{name}", f"{edit}/{edited}"]
 
 
 def test_a_cell_with_two_figures_is_refused(stored):
@@ -210,7 +218,7 @@ def test_the_glossary_has_every_term_and_the_errors_every_message(stored):
     assert all(f"**{entry.name}**" in text and entry.place.link in text for entry in glossary.entries(stored))
     text = pages.errors_page(stored)
     found = glossary.errors(stored)
-    assert len(re.findall("^## ", text, re.MULTILINE)) == len(found) > 40
+    assert len(re.findall("^### ", text, re.MULTILINE)) == len(found) > 40
     for error in found:
         assert error.message in text
         assert all(case.fix in text and case.place.link in text for case in error.cases)

@@ -6,8 +6,9 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+from translate import BOOK, read  # noqa: E402  (the path comes first)
+
 project = "PyTorch and Hugging Face"
-html_title = "Learn PyTorch and Hugging Face"
 author = "the course's authors"
 html_show_copyright = False
 language = "en"  # `make book LANG=zh_CN` names another
@@ -15,8 +16,6 @@ html_search_options = {"dict": ""}  # Chinese: jieba reads its own dictionary, a
 extensions = ["myst_nb"]
 exclude_patterns = ["extra", "static"]
 nb_execution_mode = "off"
-nb_code_prompt_show = "Show code"
-nb_code_prompt_hide = "Hide code"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 myst_heading_slug_func = "pages.slug"
@@ -44,11 +43,16 @@ def setup(app):
     source = pathlib.Path(app.srcdir)
     app.config.html_static_path.append(str(source / "static"))
     app.config.html_extra_path.append(str(source / "extra"))
-    app.connect("config-inited", _search)
+    app.connect("config-inited", _speak)
     app.connect("html-page-context", _figures)
 
 
-def _search(app, config):
+def _speak(app, config):
+    """Set what is said on every page in the book's language, and let the search cut Chinese into words."""
+    translate = read(config.language).look_up(BOOK)
+    config.html_title = translate("Learn PyTorch and Hugging Face")
+    config.nb_code_prompt_show = translate("Show code")
+    config.nb_code_prompt_hide = translate("Hide code")
     if config.language.startswith("zh"):
         from chinese import Chinese
 

@@ -20,6 +20,7 @@ sys.path[:0] = [str(ROOT / "tools"), str(ROOT)]
 import glossary  # noqa: E402  (the path comes first)
 from pages import PARTS, errors_page, front_page, glossary_page  # noqa: E402
 from pictures import keeps_its_colours  # noqa: E402
+from translate import BOOK, read  # noqa: E402
 
 import notebooks  # noqa: E402
 from course_utils.classroom import lessons, slides  # noqa: E402
@@ -37,11 +38,11 @@ LINKS = re.compile(r"^.*\]\(\.\./README\.md#lessons\).*$", re.MULTILINE)  # the 
 PAGES = {"README.md": "index.md", "TEACHING.md": "teaching.md"}
 
 
-def prepare(folder, out):
+def prepare(folder, out, language="en"):
     """Write the sources of the book of the lessons in `folder` into the folder `out`, which is made anew.
 
-    `folder` holds the stored lessons, or their translations under the same names. Raises `SystemExit` where
-    a lesson is missing, or a term lacks its definition.
+    `folder` holds the stored lessons, or their translations into `language` under the same names. Raises
+    `SystemExit` where a lesson is missing, or a term lacks its definition.
     """
     stored = glossary.lessons(notebooks.FOLDER)
     shown = glossary.lessons(folder)
@@ -49,16 +50,21 @@ def prepare(folder, out):
         raise SystemExit(f"{folder} lacks {', '.join(missing)}")
     if problems := glossary.problems(stored):
         raise SystemExit("\n".join(problems))
+    translate = read(language).look_up(BOOK)
+    address = notebooks.repository()
     shutil.rmtree(out, ignore_errors=True)
     (out / "extra" / "notebooks").mkdir(parents=True)
     for name, notebook in shown.items():
         shutil.copy(folder / name, out / "extra" / "notebooks" / name)
-        page = made_for_the_browser(name, notebook, stored[name], list(shown))
+        page = made_for_the_browser(name, notebook, stored[name], list(shown), translate)
+        acts = what_can_be_done(name, address, language, translate)
+        title, _, rest = page.cells[0].source.partition("\n")
+        page.cells[0].source = f"{title}\n\n{acts}\n{rest}"
         (out / name).write_text(nbformat.writes(page), encoding="utf8")
     write = {
-        "index.md": front_page(shown, stored, out),
-        "glossary.md": translated_places(glossary_page(stored), stored, shown),
-        "errors.md": translated_places(errors_page(stored), stored, shown),
+        "index.md": front_page(shown, stored, out, translate, on_colab=bool(address) and language == "en"),
+        "glossary.md": translated_places(glossary_page(stored, translate), stored, shown),
+        "errors.md": translated_places(errors_page(stored, translate), stored, shown),
         "teaching.md": local_links((ROOT / "TEACHING.md").read_text(encoding="utf8")),
     }
     for name, text in write.items():
@@ -100,10 +106,10 @@ def missing_lessons(names):
     return [f"lesson {number}" for number in wanted if number not in numbers]
 
 
-def made_for_the_browser(name, notebook, stored, names):
+def made_for_the_browser(name, notebook, stored, names, translate=str):
     """The notebook of a page: folded, captioned, linked, with the minutes that are left at each section."""
     cells = []
-    minutes = iter(minutes_left(stored))
+    minutes = iter(minutes_left(stored, translate))
     sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     for index, cell in enumerate(notebook.cells):
         tags = cell.metadata.get("tags", [])
@@ -111,7 +117,7 @@ def made_for_the_browser(name, notebook, stored, names):
             cells.append(_code(cell, name, sources))
         elif lessons.LOOKED_UP in tags:  # it has a page of its own in the book
             page = "glossary" if cell.source.startswith("### ") else "errors"
-            text = f"In this book it is [a page of its own]({page}.md)."
+            text = translate("In this book it is [a page of its own]({page}.md).").format(page=page)
             if not cells or cells[-1].source != text:
                 cells.append(nbformat.v4.new_markdown_cell(text))
         else:
@@ -119,30 +125,38 @@ def made_for_the_browser(name, notebook, stored, names):
             source = linked(local_links(source), name, names)
             source = lessons.HEADING.sub(lambda match: f"{match[0]}\n\n{next(minutes)}", _guarded(source))
             cells.append(nbformat.v4.new_markdown_cell(_unguarded(source)))
-    cells[0].source = _before_the_first_section(cells[0].source, name)
     language = {"name": "python", "pygments_lexer": "ipython3"}
     return nbformat.v4.new_notebook(cells=cells, metadata=dict(notebook.metadata, language_info=language))
 
 
-def _before_the_first_section(source, name):
-    """The lesson's first cell, with a line of what can be done with it below the title."""
-    title, _, rest = source.partition("\n")
-    acts = [f'<a href="notebooks/{name}" download>Download this notebook</a>']
-    if address := notebooks.repository():
-        acts.append(f'<a href="{notebooks.colab_link(address, name)}">Open in Colab</a>')
-        acts.append(f'<a href="{address}/edit/main/notebooks/{name}">Edit on GitHub</a>')
-    return f'{title}\n\n<p class="acts">{" ".join(acts)}</p>\n{rest}'
+def what_can_be_done(name, address, language="en", translate=str):
+    """The line below a lesson's title: download, and with an `address` Colab and what to edit.
+
+    A translated notebook is made from a catalogue: it is the catalogue that can be edited, and Colab would
+    open the original.
+    """
+    acts = [f'<a href="notebooks/{name}" download>{translate("Download this notebook")}</a>']
+    if address and language == "en":
+        acts.append(f'<a href="{notebooks.colab_link(address, name)}">{translate("Open in Colab")}</a>')
+    if address:
+        catalogue = f"locale/{language}/{name.removesuffix('.ipynb')}.po"
+        edited = catalogue if (ROOT / catalogue).exists() else f"notebooks/{name}"
+        acts.append(f'<a href="{address}/edit/main/{edited}">{translate("Edit on GitHub")}</a>')
+    return f'<p class="acts">{" ".join(acts)}</p>'
 
 
-def minutes_left(stored):
+def minutes_left(stored, translate=str):
     """A line for each section of a lesson: its minutes, and what is left of the core with it."""
     sections = lessons.sections(stored)
     left = sum(section.minutes for section in sections if not section.deeper)
     for section in sections:
         if section.title:
-            own = f"{max(round(section.minutes), 1)} min"
-            rest = "deeper" if section.deeper else f"{max(round(left), 1)} min of the core left"
-            yield f'<p class="minutes">{own} · {rest}</p>'
+            if section.deeper:
+                says = translate("{minutes} min · deeper")
+            else:
+                says = translate("{minutes} min · {left} min of the core left")
+            says = says.format(minutes=max(round(section.minutes), 1), left=max(round(left), 1))
+            yield f'<p class="minutes">{says}</p>'
         left -= 0 if section.deeper else section.minutes
 
 
@@ -215,7 +229,7 @@ def main(folder, language):
     """Prepare the book of the lessons in `folder`; raises `SystemExit`, as `prepare` does, if it has none."""
     if not any(pathlib.Path(folder).glob("*.ipynb")):
         raise SystemExit(f"{folder} has no lessons: type  make notebooks-lang LANG={language}")
-    prepare(pathlib.Path(folder), BUILD / language / "source")
+    prepare(pathlib.Path(folder), BUILD / language / "source", language)
 
 
 if __name__ == "__main__":
