@@ -1,6 +1,8 @@
 """`make test-colab`, as far as it can be tested without its environment: what it takes, runs and refuses."""
 
 import re
+import subprocess
+import sys
 import tomllib
 
 import colab_lesson as lesson
@@ -29,6 +31,17 @@ def test_what_colab_has_satisfies_the_course_and_the_rest_is_installed_by_the_se
         else:
             assert wanted.specifier.contains(PINS[name]), f"{text}, and Colab has {PINS[name]}"
     assert "course-utils" not in PINS
+
+
+def test_the_tool_starts_where_course_utils_is_not_installed():
+    code = (
+        "import sys; sys.meta_path[:] = [found for found in sys.meta_path if 'editable' not in repr(found)]; "
+        f"sys.path[:] = [path for path in sys.path if path not in ('', {str(colab_test.ROOT)!r})]; "
+        "import importlib.util as util; assert util.find_spec('course_utils') is None; "
+        f"sys.path.insert(0, {str(colab_test.ROOT / 'tools')!r}); import colab_lesson"
+    )
+    run = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
 
 
 def test_the_versions_that_must_stay_are_among_them():

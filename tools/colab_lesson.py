@@ -20,9 +20,12 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell
 
-import notebooks
+TOOLS = pathlib.Path(__file__).resolve().parent
+sys.path.append(str(TOOLS.parent))  # this program's own: the environment has no course_utils yet
 
-STUBS = pathlib.Path(__file__).resolve().parent / "colab" / "stub"
+import notebooks  # noqa: E402
+
+STUBS = TOOLS / "colab" / "stub"
 KEPT = ("torch", "transformers", "datasets", "numpy")
 STUB = """\
 import sys
