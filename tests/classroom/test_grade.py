@@ -10,6 +10,7 @@ import nbformat
 import psutil
 import pytest
 from hostile import SUBMISSIONS
+from nbgrader.api import Gradebook
 
 from course_utils.classroom import jail
 from course_utils.classroom.grade import grade
@@ -83,6 +84,15 @@ def test_run_again_it_continues(marked, capsys):
     lost = course / "marks" / classes.NAME / "honest_and_empty.json"
     before = lost.read_text(encoding="utf8")
     lost.unlink()
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:  # as Formgrader does
+        by_hand = gradebook.find_grade("check-4-2", classes.NAME, classes.NAME, "blinds_the_rules")
+        by_hand.manual_score, by_hand.needs_manual_grade = 1, False
+        gradebook.db.commit()
     again = grade(course, classes.NAME, limits=LIMITS)
     assert [row["student"] for row in again if not row["again"] and row["submission"]] == ["honest_and_empty"]
     assert json.loads(lost.read_text(encoding="utf8"))["marks"] == json.loads(before)["marks"]
+    right = [mark["number"] for mark in rows["blinds_the_rules"]["marks"] if mark["state"] == "right"]
+    points = sum(classes.EXERCISES[number].stars.count("★") for number in right)
+    with open(course / "grades.csv", encoding="utf8") as file:
+        (score,) = [row["score"] for row in csv.DictReader(file) if row["student_id"] == "blinds_the_rules"]
+    assert float(score) == points + 1
