@@ -20,6 +20,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell
 
+INSTALLED = importlib.util.find_spec("course_utils") is not None
 TOOLS = pathlib.Path(__file__).resolve().parent
 sys.path.append(str(TOOLS.parent))  # this program's own: the environment has no course_utils yet
 
@@ -45,7 +46,7 @@ WITHOUT_HUB = ('SOURCE = "hub"', 'SOURCE = "package"  # no hub in this test; was
 
 def run(path, source, setup_only=False):
     """Run the lesson in `path`; (seconds, claims). Raises `AssertionError` or `CellExecutionError`."""
-    assert importlib.util.find_spec("course_utils") is None, "course_utils is here already"
+    assert not INSTALLED, "course_utils is here already"
     versions = {name: importlib.metadata.version(name) for name in KEPT}
     notebook = nbformat.read(path, as_version=4)
     promised = claims(notebook)
