@@ -38,7 +38,8 @@ def test_the_tool_starts_where_course_utils_is_not_installed():
         "import sys; sys.meta_path[:] = [found for found in sys.meta_path if 'editable' not in repr(found)]; "
         f"sys.path[:] = [path for path in sys.path if path not in ('', {str(colab_test.ROOT)!r})]; "
         "import importlib.util as util; assert util.find_spec('course_utils') is None; "
-        f"sys.path.insert(0, {str(colab_test.ROOT / 'tools')!r}); import colab_lesson; assert not colab_lesson.INSTALLED"
+        f"sys.path.insert(0, {str(colab_test.ROOT / 'tools')!r}); import colab_lesson; "
+        "assert not colab_lesson.INSTALLED"
     )
     run = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
