@@ -36,6 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
     except CourseError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted; what is written stays", file=sys.stderr)
+        return 130  # what a shell says of a program that Ctrl-C ended
 
 
 def _progress(options):

@@ -59,6 +59,10 @@ def _run(notebook):
             raise CourseError(
                 f"the lesson does not run here; type  python -m course_utils doctor  ({str(error)[-1500:]})"
             ) from error
+        except AssertionError:  # so nbclient answers Ctrl-C: it ends its kernel, and misses it at the end
+            if client.km is not None:
+                raise
+            raise KeyboardInterrupt from None
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # nbclient's timings
 

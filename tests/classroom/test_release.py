@@ -13,7 +13,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from course_utils import __main__ as commands
-from course_utils.classroom import instructor, lessons, release
+from course_utils.classroom import instructor, kernels, lessons, release
 from course_utils.errors import CourseError
 from course_utils.exercises import find
 
@@ -279,6 +279,17 @@ def small(solution):
             ),
         ]
     )
+
+
+def test_ctrl_c_ends_it_with_a_line_and_without_a_traceback(tmp_path, monkeypatch, capsys):
+    def interrupted(client, **options):  # as nbclient does on SIGINT
+        client.km = None
+        raise AssertionError
+
+    monkeypatch.setattr(kernels.Client, "execute", interrupted)
+    assert commands.main(["class", "release", "--lessons", "04", "--out", str(tmp_path)]) == 130
+    assert capsys.readouterr().err == "\ninterrupted; what is written stays\n"
+    assert not (tmp_path / "instructor" / "04_losses.ipynb").exists()
 
 
 def test_the_teachers_edition_is_run_with_its_solutions(capsys):
