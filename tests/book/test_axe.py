@@ -1,6 +1,7 @@
 """Every page of the book in Chromium, loaded once: what axe finds, its width, and whom it asks for what."""
 
 import importlib.metadata
+import itertools
 
 AXE = next(f for f in importlib.metadata.files("axe-playwright-python") if f.name == "axe.min.js").locate()
 # axe's best practices (landmarks, order of headings) count too.
@@ -42,8 +43,7 @@ ONE_OF_EACH_KIND = """() => document.querySelectorAll("article :not(tr), nav li"
   element => kept.has(element) || element.remove())"""
 
 
-# Any two of theme, width and folding meet in every way.
-LOOKS = [("light", 1280, True), ("light", 390, False), ("dark", 390, True), ("dark", 1280, False)]
+LOOKS = list(itertools.product(("light", "dark"), (1280, 390), (True, False)))  # theme, width, unfolded
 
 
 def look(page, theme, width, unfolded):
@@ -70,7 +70,7 @@ def look_through(browser, address, names):
         page.evaluate(ONE_OF_EACH_KIND)
         for theme, width, unfolded in LOOKS:
             look(page, theme, width, unfolded)
-            found[theme, width] = page.evaluate(RUN, {})
+            found[theme, width, unfolded] = page.evaluate(RUN, {})
         if any(found.values()):
             barriers[name] = {where: what for where, what in found.items() if what}
     page.close()
