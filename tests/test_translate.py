@@ -98,6 +98,18 @@ def test_the_stored_translations_keep_what_they_must_and_are_compiled():
             assert tool.spoken(read_mo(file)) == tool.spoken(tool.compiled(translation)), "type  make po"
 
 
+def test_the_books_own_pages_have_a_catalogue_that_no_run_carries():
+    texts = tool.book_texts()
+    lines = {text for text, kind in texts if kind == tool.MARKDOWN}
+    said = {text for text, kind in texts if kind == tool.PAGE}
+    assert "## Three ways in" in lines and {"Show code", "{minutes} min · deeper"} <= said
+    assert lines < said and "{map}" not in said  # all of the front page is filled in by format
+    assert tool.broken("- **On Colab**: {colab}", "- **在 Colab 上**", [tool.MARKDOWN, tool.PAGE])
+    catalogue = Catalog(locale="zh_CN")
+    catalogue.add("Show code", "显示代码", auto_comments=[tool.PAGE])
+    assert not tool.spoken(tool.compiled(tool.Translation("zh_CN", {tool.BOOK: catalogue})))
+
+
 def test_a_run_speaks_its_language_and_english_without_it(monkeypatch, capsys):
     monkeypatch.setenv("COURSE_LANG", "zh_CN")
     claim("one text, two classes: two numbers", True)
