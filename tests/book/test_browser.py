@@ -180,6 +180,10 @@ def test_the_chinese_book_speaks_chinese_and_says_what_is_missing(browser, chine
     quiz = page.locator("fieldset.quiz").first
     quiz.get_by_role("radio").first.check()
     assert quiz.get_by_role("status").inner_text()
+    assert not page.locator("article [lang=en]").count()
+    for name in ("01_tensors", "glossary", "teaching"):  # a screen reader has to know
+        page.goto(f"{chinese}/{name}.html")
+        assert page.locator("article > section[lang=en]").count() == 1
     page.goto(f"{chinese}/search.html?q=词元")
     page.wait_for_selector("#search-results li a[href*='00_start_here']")
     page.close()

@@ -60,7 +60,13 @@ def _speak(app, config):
 
 
 def _figures(app, pagename, templatename, context, doctree):
-    """Load figures when they come near, and let a screen reader read a figure's text once: alt or caption."""
+    """Load figures when they come near, and let a screen reader read a figure's text once: alt or caption.
+
+    And let it know the language of a page that is not translated.
+    """
     if "body" in context:
         body = context["body"].replace("<figcaption>", '<figcaption aria-hidden="true">')
-        context["body"] = body.replace("<img ", '<img loading="lazy" ')
+        body = body.replace("<img ", '<img loading="lazy" ')
+        if written_in := app.env.metadata.get(pagename, {}).get("written_in"):
+            body = body.replace("<section ", f'<section lang="{written_in}" ', 1)
+        context["body"] = body

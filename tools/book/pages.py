@@ -68,12 +68,17 @@ def front_page(shown, stored, out, translate=str, on_colab=False):
 
 def _state(shown, stored, translate):
     """How many lessons are translated, a sentence; of the original nothing."""
-    translated = sum(shown[name].cells[0] != stored[name].cells[0] for name in stored)
+    count = sum(translated(shown[name], stored[name]) for name in stored)
     says = translate(
         "{translated} of the {lessons} lessons are translated so far. The others, the glossary and the "
         "errors are in English."
     )
-    return says.format(translated=translated, lessons=len(stored)) if translated else ""
+    return says.format(translated=count, lessons=len(stored)) if count else ""
+
+
+def translated(shown, stored):
+    """Whether a lesson is shown in another language than it is stored in: its top says so then."""
+    return shown.cells[0].source != stored.cells[0].source
 
 
 def slug(heading):

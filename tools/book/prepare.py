@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT)]
 
 import glossary  # noqa: E402  (the path comes first)
-from pages import PARTS, errors_page, front_page, glossary_page  # noqa: E402
+from pages import PARTS, errors_page, front_page, glossary_page, translated  # noqa: E402
 from pictures import keeps_its_colours  # noqa: E402
 from translate import BOOK, read  # noqa: E402
 
@@ -60,6 +60,8 @@ def prepare(folder, out, language="en"):
         acts = what_can_be_done(name, address, language, translate)
         title, _, rest = page.cells[0].source.partition("\n")
         page.cells[0].source = f"{title}\n\n{acts}\n{rest}"
+        if language != "en" and not translated(notebook, stored[name]):
+            page.metadata["written_in"] = "en"
         (out / name).write_text(nbformat.writes(page), encoding="utf8")
     write = {
         "index.md": front_page(shown, stored, out, translate, on_colab=bool(address) and language == "en"),
@@ -69,6 +71,8 @@ def prepare(folder, out, language="en"):
     }
     for name, text in write.items():
         text = text if name == "index.md" else linked(text, name, list(shown))
+        if language != "en" and name in ("glossary.md", "teaching.md"):
+            text = f"---\nwritten_in: en\n---\n\n{text}"
         (out / name).write_text(text, encoding="utf8")
     script = out / "static" / "mathjax" / "tex-svg.js"
     script.parent.mkdir(parents=True)
