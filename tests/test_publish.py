@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 
 import lessons
@@ -181,6 +182,47 @@ def test_the_workflow_has_the_tests_nbformat_and_runs_the_tool():
     assert "python tools/publish.py" in workflow and "contents: write" in workflow
     pattern = re.search(r"--only-matching '(.*?)'", workflow)[1]
     assert re.search(pattern, (root / "tests" / "requirements.txt").read_text(encoding="utf8"), re.MULTILINE)
+
+
+# As in the workflow: no course_utils is installed, and nothing but nbformat with what it needs.
+WITH_NBFORMAT_ALONE = """
+import importlib.metadata, re, sys
+def plain(name):
+    return re.sub("[-_.]+", "-", name).lower()
+needed, left = set(), ["nbformat"]
+while left:
+    name = left.pop()
+    if name not in needed:
+        needed.add(name)
+        requires = importlib.metadata.requires(name) or []
+        left += [plain(re.match(r"[\\w.-]+", line)[0]) for line in requires if "extra ==" not in line]
+homes = importlib.metadata.packages_distributions()
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name in homes and name != "course_utils" and not needed & set(map(plain, homes[name])):
+            raise ModuleNotFoundError(name)
+sys.meta_path[:] = [Refuse(), *(found for found in sys.meta_path if "editable" not in repr(found))]
+sys.path[:] = [place for place in sys.path if place not in ("", COURSE)]
+import importlib.util, runpy
+assert importlib.util.find_spec("course_utils") is None
+sys.argv = [TOOL, ADDRESS]
+sys.path.insert(0, TOOL.rpartition("/")[0])
+runpy.run_path(TOOL, run_name="__main__")
+"""
+
+
+def test_it_runs_as_in_the_workflow_where_only_nbformat_is_installed(tmp_path):
+    for folder in ("tools", "course_utils"):
+        shutil.copytree(notebooks.ROOT / folder, tmp_path / folder)
+    for name in ("pyproject.toml", "README.md", *(f"notebooks/{name}" for name in NAMES)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(notebooks.ROOT / name, tmp_path / name)
+    names = {"COURSE": str(notebooks.ROOT), "TOOL": (tmp_path / "tools/publish.py").as_posix()}
+    given = "".join(f"{name} = {value!r}\n" for name, value in (names | {"ADDRESS": ADDRESS}).items())
+    command = [sys.executable, "-I", "-c", given + WITH_NBFORMAT_ALONE]
+    run = subprocess.run(command, capture_output=True, text=True, encoding="utf8")
+    assert run.returncode == 0, run.stderr
+    assert f'Repository = "{ADDRESS}"' in (tmp_path / "pyproject.toml").read_text(encoding="utf8")
 
 
 def test_the_readme_has_the_address_of_pyproject_or_none():

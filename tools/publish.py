@@ -5,9 +5,12 @@ names another. The places are `pyproject.toml`, the badge line and the setup cel
 README.md's line with `git clone`. No lesson is run, and a second run changes nothing.
 """
 
+import pathlib
 import re
 import subprocess
 import sys
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))  # it need not be installed
 
 import notebooks
 
