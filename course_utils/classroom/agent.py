@@ -4,16 +4,20 @@ Nothing that this module does is trusted: a student's code can change all of it.
 `judge` compares, elsewhere, with what the reference gives.
 """
 
+import asyncio
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import sys
+import time
 from typing import Any
 
 STATES = "states.safetensors"  # beside this file: what a module's parameters have to start from
-LARGEST_OUTPUT = 200_000  # bytes that a cell may print and show
+LARGEST_OUTPUT = 200_000  # bytes that are kept of what a cell prints and shows
+ENDLESS_OUTPUT = 10_000_000  # bytes behind which a cell is interrupted: nobody means to print as much
 
 
 def hand_in(number: str, answer: Any) -> None:
@@ -70,21 +74,33 @@ def execute(notebook: pathlib.Path, executed: pathlib.Path, seconds: int) -> str
     What it answers is "", or why the run ended before the last cell.
     """
     import nbformat
+    from jupyter_core.utils import ensure_async
     from nbclient.exceptions import DeadKernelError
 
     from course_utils.classroom import kernels
 
     class Client(kernels.Client):
-        """Keeps the first bytes of what a cell shows, so that no endless loop fills the memory."""
+        """Keeps the first bytes of what a cell shows, and interrupts one that shows no end of it.
+
+        A kernel can print faster than this process reads, and what waits in between fills the memory.
+        """
 
         shown: dict[int, int] = {}
+        interrupted: dict[int, float] = {}  # when; not at every message, or it would meet the next cell
 
         def process_message(self, msg, cell, cell_index):
             if msg["msg_type"] in ("stream", "display_data", "execute_result", "update_display_data"):
                 size = len(json.dumps(msg["content"], default=str))
-                self.shown[cell_index] = self.shown.get(cell_index, 0) + size
-                if self.shown[cell_index] - size > LARGEST_OUTPUT:
+                room = LARGEST_OUTPUT - self.shown.get(cell_index, 0)
+                self.shown[cell_index] = LARGEST_OUTPUT - room + size
+                last = self.interrupted.get(cell_index, -math.inf)
+                if self.shown[cell_index] > ENDLESS_OUTPUT and time.monotonic() - last > 10:
+                    self.interrupted[cell_index] = time.monotonic()
+                    self.interrupting = asyncio.ensure_future(ensure_async(self.km.interrupt_kernel()))
+                if room <= 0:
                     return None
+                if msg["msg_type"] == "stream":
+                    msg["content"]["text"] = msg["content"]["text"][:room]
             return super().process_message(msg, cell, cell_index)
 
     book = nbformat.read(notebook, as_version=4)

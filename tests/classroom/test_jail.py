@@ -6,7 +6,7 @@ import nbformat
 import psutil
 import pytest
 
-from course_utils.classroom import jail
+from course_utils.classroom import agent, jail
 from course_utils.classroom.judge import Judge
 from course_utils.errors import CourseError
 
@@ -47,10 +47,10 @@ def test_packages_below_tmp_are_there(prepared, bwrap, tmp_path, monkeypatch):
     assert executed.cells[0].outputs[0].text == "found\n"
 
 
-def run(prepared, tmp_path, bwrap, code, **limits):
-    """Run a cell; why it was stopped."""
+def run(prepared, tmp_path, bwrap, *sources, **limits):
+    """Run cells; why they were stopped."""
     (tmp_path / "out").mkdir()
-    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
     nbformat.write(book, tmp_path / "notebook.ipynb")
     return jail.run(prepared, tmp_path / "notebook.ipynb", tmp_path / "out", jail.Limits(**limits), bwrap)
 
@@ -79,6 +79,22 @@ def test_folders_in_folders_count_and_nothing_goes_on(prepared, bwrap, tmp_path)
         process for process in psutil.process_iter(["cmdline"]) if "876543" in str(process.info["cmdline"])
     ]
     assert left == []
+
+
+def test_a_cell_that_prints_without_end_is_interrupted_long_before_its_time_and_the_next_one_runs(
+    prepared, bwrap, tmp_path
+):
+    endless = "while True:\n    print('✓' * 1000)"
+    start = time.monotonic()
+    assert (
+        run(prepared, tmp_path, bwrap, "x = 1", endless, endless, "print('next', x)", cell_seconds=150) == ""
+    )
+    assert time.monotonic() - start < 100
+    cells = nbformat.read(tmp_path / "out" / "executed.ipynb", as_version=4).cells
+    for cell in cells[1:3]:
+        printed, error = cell.outputs
+        assert len(printed.text) == agent.LARGEST_OUTPUT and error.ename == "KeyboardInterrupt"
+    assert cells[3].outputs[0].text == "next 1\n"
 
 
 def test_a_kernel_that_leaves_is_told(prepared, tmp_path):
