@@ -74,8 +74,8 @@ def execute(notebook: pathlib.Path, executed: pathlib.Path, seconds: int) -> str
     What it answers is "", or why the run ended before the last cell.
     """
     import nbformat
-    from jupyter_core.utils import ensure_async
     from nbclient.exceptions import DeadKernelError
+    from nbclient.util import ensure_async
 
     from course_utils.classroom import kernels
 
