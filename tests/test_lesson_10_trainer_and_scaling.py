@@ -11,6 +11,7 @@ import pytest
 import torch
 from nbclient import NotebookClient
 from peft import LoraConfig, get_peft_model
+from safetensors import SafetensorError
 from sklearn.metrics import f1_score
 from torch import nn
 from transformers import (
@@ -114,6 +115,13 @@ def test_a_save_that_is_cut_off_stops_the_next_start_until_its_folder_is_deleted
     whole, half = ({path.name for path in (tmp_path / f"checkpoint-{n}").iterdir()} for n in (4, 8))
     assert whole - half == {"trainer_state.json"}
     with pytest.raises(FileNotFoundError, match="checkpoint-8/trainer_state.json"):
+        trainer().train(resume_from_checkpoint=True)
+    weights = tmp_path / "checkpoint-8" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(SafetensorError):
+        trainer().train(resume_from_checkpoint=True)
+    weights.unlink()
+    with pytest.raises(ValueError, match="valid checkpoint at .*checkpoint-8"):
         trainer().train(resume_from_checkpoint=True)
     shutil.rmtree(tmp_path / "checkpoint-8")
     again = trainer()
